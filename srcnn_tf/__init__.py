@@ -1,0 +1,1 @@
+"""Image super-resolution with Keras: the library behind the lessons in `notebooks/`."""

@@ -1,0 +1,267 @@
+"""Image sets by name: where their files are, fetched once and verified.
+
+| name | what |
+|---|---|
+| `samples` | photographs inside the scikit-image wheel, split into train and test; no download |
+| `tf_flowers` | 3,670 photographs through TensorFlow Datasets; the first 600 are the test split |
+| `t91`, `general100`, `bsd200` | the papers' training sets |
+| `set5`, `set14`, `bsd100`, `urban100` | the papers' test sets |
+| a path | a folder of your own images |
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pooch
+import requests
+import skimage
+import tensorflow as tf
+from tqdm import tqdm
+
+from srcnn_tf.images import as_float, read_image, to_channels
+
+REGISTRIES = ("t91", "general100", "bsd200", "set5", "set14", "bsd100", "urban100")
+NAMES = ("samples", "tf_flowers", *REGISTRIES)
+
+# The two motorcycle pictures are one scene seen by two cameras: they stay on one side.
+SAMPLES = {
+    "train": (
+        "motorcycle_left.png",
+        "motorcycle_right.png",
+        "rocket.jpg",
+        "hubble_deep_field.jpg",
+        "camera.png",
+        "coins.png",
+        "brick.png",
+        "grass.png",
+        "gravel.png",
+    ),
+    "test": ("astronaut.png", "chelsea.png", "coffee.png"),
+}
+
+FLOWERS, FLOWERS_TEST = 3670, 600
+FLOWERS_URL = "http://download.tensorflow.org/example_images/flower_photos.tgz"
+CONNECT_SECONDS = 5
+
+
+def cache_folder() -> Path:
+    """Return the folder that holds the fetched sets: `SRCNN_TF_DATA`, else the user's cache."""
+    return Path(os.environ.get("SRCNN_TF_DATA") or pooch.os_cache("srcnn_tf"))
+
+
+def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
+    """Return the files of an image set, sorted by name, fetching what is missing.
+
+    Args:
+        name: a name from `NAMES` other than `tf_flowers` (which keeps its photographs in one
+            record file), or the path of a folder. Hidden files and subfolders are passed over.
+        split: "train" or "test" for `samples`; the other sets have no splits. None is everything.
+
+    Raises:
+        FileNotFoundError: the folder holds no files.
+        ValueError: unknown set or split; a fetched file with the wrong hash.
+        ConnectionError: a file is missing and cannot be fetched.
+    """
+    name = _check_name(name)
+    if name == "samples":
+        _check_split(name, split, ("train", "test"))
+        folder = Path(skimage.__file__).parent / "data"
+        splits = (split,) if split else ("train", "test")
+        return [folder / file for part in splits for file in SAMPLES[part]]
+    if name == "tf_flowers":
+        raise ValueError("tf_flowers has no image files of its own; use iterate or load")
+    _check_split(name, split, ())
+    if name in REGISTRIES:
+        return fetch(files("srcnn_tf") / "registry" / f"{name}.txt")
+    paths = sorted(p for p in Path(name).iterdir() if p.is_file() and p.name[0] != ".")
+    if not paths:
+        raise FileNotFoundError(f"there are no images in {name}")
+    return paths
+
+
+def _check_name(name: str | Path) -> str | Path:
+    if name in NAMES or Path(name).is_dir():
+        return name
+    raise ValueError(
+        f"unknown image set {str(name)!r}: there are {', '.join(NAMES)}, and any folder of images"
+    )
+
+
+def _check_split(name: str | Path, split: str | None, splits: tuple[str, ...]) -> None:
+    if split is not None and split not in splits:
+        there_are = f"choose {' or '.join(splits)}" if splits else "it has no splits"
+        raise ValueError(f"unknown split {split!r} of {name}: {there_are}")
+
+
+def fetch(registry) -> list[Path]:
+    """Fetch the files of a registry into the cache, verify them, and return their paths.
+
+    Args:
+        registry: a file with a line `name sha256 url` for every image.
+
+    Raises:
+        ConnectionError: a file is missing and cannot be fetched; the message says why.
+        ValueError: what was fetched has another SHA-256 than the registry says.
+    """
+    lines = [line.split() for line in registry.read_text().splitlines() if line.strip()]
+    cache = pooch.create(
+        cache_folder(),
+        base_url="",
+        registry={name: f"sha256:{sha256}" for name, sha256, _ in lines},
+        urls={name: url for name, _, url in lines},
+    )
+    pooch.get_logger().setLevel(logging.WARNING)
+    missing = [name for name, *_ in lines if not (cache.abspath / name).exists()]
+    bar = tqdm(
+        total=len(missing),
+        desc=f"fetching {Path(str(registry)).stem}",
+        disable=not missing,
+        file=sys.stdout,
+    )
+    download = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, 60))
+    paths = []
+    with bar:
+        for name, _, url in lines:
+            try:
+                paths.append(Path(cache.fetch(name, downloader=download)))
+            except requests.RequestException as error:
+                raise ConnectionError(
+                    f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network, "
+                    f"or set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache.path}"
+                ) from error
+            except ValueError as error:
+                raise ValueError(
+                    f"{name} fetched from {url} is not the published file "
+                    "(its SHA-256 differs); it was not kept"
+                ) from error
+            bar.update(name in missing)
+    return paths
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"the server answered {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return "the transfer broke off"
+
+
+def iterate(
+    name: str | Path,
+    split: str | None = None,
+    channels: int | None = None,
+    skip_broken: bool = False,
+) -> Iterator[np.ndarray]:
+    """Yield the images of a set one by one, so that it need not fit in memory.
+
+    Args:
+        name: a name from `NAMES`, or the path of a folder.
+        split: "train" or "test" for `samples` and `tf_flowers`.
+        channels: 1 for luma, 3 for RGB, None for the channels each file has.
+        skip_broken: leave out files that cannot be read, and print how many and which, where
+            the default is an error.
+
+    Yields:
+        float32 `[h, w, c]` in [0, 1].
+
+    Raises:
+        FileNotFoundError: a folder without readable images.
+        ValueError: unknown set or split; a file that is not an image (the message names it).
+        ConnectionError: the set is not in the cache and cannot be fetched.
+    """
+    if name == "tf_flowers":
+        images = (as_float(image) for image in _flowers(split).as_numpy_iterator())
+    else:
+        images = _read(image_paths(name, split), skip_broken)
+    for image in images:
+        yield image if channels is None else to_channels(image, channels)
+
+
+def _read(paths: Sequence[Path], skip_broken: bool) -> Iterator[np.ndarray]:
+    broken = []
+    for path in paths:
+        try:
+            yield read_image(path)
+        except ValueError:
+            if not skip_broken:
+                raise
+            broken.append(path.name)
+    if broken:
+        print(f"skipped {len(broken)} of {len(paths)} files: {', '.join(broken)}")
+    if len(broken) == len(paths):
+        raise FileNotFoundError(f"none of the {len(paths)} files could be read as an image")
+
+
+def load(
+    name: str | Path,
+    split: str | None = None,
+    channels: int | None = None,
+    skip_broken: bool = False,
+) -> list[np.ndarray]:
+    """Load the images of a set into memory; see `iterate`, which takes the same arguments.
+
+    Returns:
+        A list of float32 `[h, w, c]` in [0, 1].
+    """
+    return list(iterate(name, split, channels, skip_broken))
+
+
+def stream(name: str | Path, split: str | None = None) -> tf.data.Dataset:
+    """Return a set as a `tf.data.Dataset` that reads its images anew in every pass.
+
+    Args:
+        name: a name from `NAMES`, or the path of a folder.
+        split: "train" or "test" for `samples` and `tf_flowers`.
+
+    Returns:
+        A dataset of RGB images `[h, w, 3]`: uint8 for `tf_flowers`, else float32 in [0, 1].
+
+    Raises:
+        The errors of `iterate`; those of single files come while the dataset is read.
+    """
+    if name == "tf_flowers":
+        return _flowers(split)
+    paths = image_paths(name, split)
+    return tf.data.Dataset.from_generator(
+        lambda: (to_channels(read_image(path), 3) for path in paths),
+        output_signature=tf.TensorSpec([None, None, 3], tf.float32),
+    )
+
+
+def _flowers(split: str | None) -> tf.data.Dataset:
+    """Return tf_flowers as a `tf.data.Dataset` of uint8 images, preparing it if need be."""
+    _check_split("tf_flowers", split, ("train", "test"))
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            f"tf_flowers needs TensorFlow Datasets, whose import failed ({error}): "
+            "pip install tensorflow-datasets importlib_resources"
+        ) from error
+    folder = cache_folder() / "tfds"
+    prepared = sorted((folder / "tf_flowers").glob("*/dataset_info.json"))
+    if prepared:
+        builder = tfds.builder_from_directory(prepared[-1].parent)
+    else:
+        try:  # TFDS itself takes minutes to notice that there is no network
+            requests.head(FLOWERS_URL, timeout=CONNECT_SECONDS).raise_for_status()
+        except requests.RequestException as error:
+            raise ConnectionError(
+                f"cannot fetch tf_flowers from {FLOWERS_URL} ({_reason(error)}). Connect to the "
+                f"network, or set SRCNN_TF_DATA to a folder that holds tfds/tf_flowers; "
+                f"now it is {cache_folder()}"
+            ) from error
+        builder = tfds.builder("tf_flowers", data_dir=folder)
+        builder.download_and_prepare()
+    count = builder.info.splits["train"].num_examples
+    # A prepared copy may hold fewer photographs: the test split keeps its share of them.
+    test = round(count * FLOWERS_TEST / FLOWERS)
+    part = {"train": f"train[{test}:]", "test": f"train[:{test}]", None: "train"}[split]
+    return builder.as_dataset(split=part).map(lambda example: example["image"])
