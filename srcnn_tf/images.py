@@ -60,11 +60,12 @@ def read_image(path: str | Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # A broken EXIF block is no reason to refuse the pixels.
             warnings.filterwarnings("ignore", module="PIL.TiffImagePlugin")
             with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
                 image.load()
-                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+                orientation = 1
+                with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixels
+                    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
                 pixels = _read_16_bit(path) if _is_16_bit(path) else _pixels(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(

@@ -26,7 +26,7 @@ SCALES = (2, 3, 4)
 
 def check_scale(scale: int) -> None:
     """Raise a ValueError unless the scale is 2, 3 or 4."""
-    if scale not in SCALES:
+    if scale not in SCALES or isinstance(scale, float):
         raise ValueError(f"scale {scale!r} is not supported: choose 2, 3 or 4")
 
 
@@ -73,6 +73,8 @@ def degrade(
     """
     check_scale(scale)
     hr_image = as_float(hr_image, "hr_image")
+    if hr_image.ndim != 3:
+        raise ValueError(f"an image is [h, w, c]; this array has shape {hr_image.shape}")
     height, width = hr_image.shape[:2]
     if height % scale or width % scale:
         raise ValueError(
@@ -108,7 +110,7 @@ def image_pair(
         ValueError: see `degrade`.
     """
     check_scale(scale)
-    hr_image = to_channels(crop_to_multiple(as_float(image), scale), channels)
+    hr_image = quantise(to_channels(crop_to_multiple(as_float(image), scale), channels))
     return degrade(hr_image, scale, blur_sigma), hr_image
 
 

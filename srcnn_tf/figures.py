@@ -1,0 +1,277 @@
+"""Everything a person looks at. Functions return a closed `matplotlib` Figure, to be shown once.
+
+Pixels are drawn as squares (nearest-neighbour), grey values from 0 to 1 on a fixed scale.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from srcnn_tf.images import to_channels
+from srcnn_tf.training import History
+
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels
+_ACCENT = "tab:orange"
+
+
+def _show(axes, image: np.ndarray, title: str = "") -> None:
+    grey = image.shape[-1] == 1
+    pixels = np.clip(image[..., 0] if grey else image, 0, 1)
+    axes.imshow(pixels, cmap="gray" if grey else None, vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set_axis_off()
+
+
+def _finish(figure: Figure, title: str | None) -> Figure:
+    if title:
+        figure.suptitle(title, fontsize=11)
+    plt.close(figure)
+    return figure
+
+
+def image_grid(
+    images: Mapping[str, np.ndarray], columns: int = 4, title: str | None = None
+) -> Figure:
+    """Show images side by side, each under its name.
+
+    Args:
+        images: name to `[h, w, c]`, c = 1, 3 or 4; values are clipped to [0, 1].
+        columns: images in a row.
+        title: what to see.
+
+    Raises:
+        ValueError: no images.
+    """
+    if not images:
+        raise ValueError("there are no images to show")
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    height, width = max((image.shape[:2] for image in images.values()), key=lambda s: s[0] / s[1])
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.6 * columns, 2.6 * rows * height / width + 0.3 * rows + 0.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (name, image) in zip(axes.flat, images.items(), strict=False):
+        _show(axis, image, name)
+    return _finish(figure, title)
+
+
+def comparison(
+    images: Mapping[str, np.ndarray],
+    box: Box,
+    scores: Mapping[str, str] | None = None,
+    columns: int = 4,
+    title: str | None = None,
+) -> Figure:
+    """Show one crop of several versions of an image, magnified, beside the place it is from.
+
+    Args:
+        images: name to `[h, w, c]`, all of one height and width; the first is shown whole, with
+            the box drawn in.
+        box: (top, left, height, width) of the crop in pixels.
+        scores: name to a line under the name, such as "28.1 dB".
+        columns: crops in a row.
+        title: what to see.
+
+    Raises:
+        ValueError: sizes differ, or the box leaves the images.
+    """
+    sizes = {image.shape[:2] for image in images.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"the images must all have one height and width, not {sorted(sizes)}")
+    (size,) = sizes
+    top, left, height, width = box
+    if min(box) < 0 or top + height > size[0] or left + width > size[1] or 0 in (height, width):
+        raise ValueError(f"the box {box} (top, left, height, width) is not inside {size}")
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    cell = 2.2
+    whole = rows * (cell * height / width + 0.4) * size[1] / size[0]
+    whole = min(whole, 1.6 * cell)
+    figure = plt.figure(
+        figsize=(whole + cell * columns, rows * (cell * height / width + 0.45) + 0.3),
+        layout="constrained",
+    )
+    grid = figure.add_gridspec(rows, columns + 1, width_ratios=[whole, *[cell] * columns])
+    first = next(iter(images.values()))
+    axes = figure.add_subplot(grid[:, 0])
+    _show(axes, first, "the crop's place")
+    axes.add_patch(Rectangle((left, top), width, height, fill=False, color=_ACCENT, linewidth=2))
+    for i, (name, image) in enumerate(images.items()):
+        axes = figure.add_subplot(grid[i // columns, 1 + i % columns])
+        label = f"{name}\n{scores[name]}" if scores and name in scores else name
+        _show(axes, image[top : top + height, left : left + width], label)
+    return _finish(figure, title)
+
+
+def error_maps(
+    hr_image: np.ndarray,
+    sr_images: Mapping[str, np.ndarray],
+    largest: float = 32,
+    title: str | None = None,
+) -> Figure:
+    """Show where each image differs from the truth, in grey levels of luma.
+
+    Args:
+        hr_image: the truth, `[h, w, c]` in [0, 1].
+        sr_images: name to an image of the same shape.
+        largest: the difference, in grey levels of 0 to 255, at which the colour scale ends.
+        title: what to see.
+    """
+    figure, axes = plt.subplots(
+        1,
+        len(sr_images),
+        figsize=(3 * len(sr_images) + 0.6, 3 * hr_image.shape[0] / hr_image.shape[1] + 0.7),
+        squeeze=False,
+        layout="constrained",
+    )
+    truth = to_channels(hr_image, 1)
+    for axis, (name, image) in zip(axes.flat, sr_images.items(), strict=True):
+        error = 255 * np.abs(to_channels(np.clip(image, 0, 1), 1) - truth)[..., 0]
+        drawn = axis.imshow(error, cmap="magma", vmin=0, vmax=largest, interpolation="nearest")
+        axis.set_title(name, fontsize=10)
+        axis.set_axis_off()
+    figure.colorbar(drawn, ax=axes, label="|error|, grey levels", fraction=0.05, extend="max")
+    return _finish(figure, title)
+
+
+def training_curves(
+    histories: Mapping[str, History],
+    against: str = "step",
+    baseline: float | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Plot training loss and validation PSNR of one or more runs.
+
+    Args:
+        histories: name to what `training.fit` returned.
+        against: "step" or "seconds".
+        baseline: a PSNR in dB to draw as a dashed line, such as bicubic interpolation's.
+        title: what to see.
+
+    Raises:
+        ValueError: another word for `against`.
+    """
+    if against not in ("step", "seconds"):
+        raise ValueError(f"against is {against!r}: choose step or seconds")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for name, history in histories.items():
+        left.plot(getattr(history, against), history.loss, ".-", label=name)
+        right.plot(getattr(history, against), history.psnr, ".-", label=name)
+    if baseline is not None:
+        right.axhline(baseline, color="gray", linestyle="--", label="bicubic")
+    left.set(yscale="log", ylabel="training loss", xlabel=against)
+    right.set(ylabel="validation PSNR (dB)", xlabel=against)
+    for axes in (left, right):
+        axes.grid(alpha=0.3, which="both")
+    right.legend(fontsize=9)
+    return _finish(figure, title)
+
+
+def feature_maps(model: keras.Sequential, lr_image: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the output of every layer for one image, in one pass.
+
+    Args:
+        model: a built model.
+        lr_image: `[h, w, c]` in [0, 1], with the model's number of channels.
+
+    Returns:
+        Layer name to float32 `[h', w', n]`, in the order of the layers.
+
+    Raises:
+        ValueError: the image does not fit the model.
+
+    Derived in lesson 04.
+    """
+    if lr_image.ndim != 3 or lr_image.shape[-1] != model.input_shape[-1]:
+        raise ValueError(
+            f"the model takes [h, w, {model.input_shape[-1]}]; this image is {lr_image.shape}"
+        )
+    outputs = [layer.output for layer in model.layers]
+    inside = keras.Model(model.inputs, outputs)
+    maps = inside(lr_image[None], training=False)
+    return {
+        layer.name: np.asarray(output)[0] for layer, output in zip(model.layers, maps, strict=True)
+    }
+
+
+def plot_feature_maps(maps: np.ndarray, count: int = 20, title: str | None = None) -> Figure:
+    """Show feature maps of one layer in a grid, each on a scale of its own.
+
+    Blue is negative, red positive, white 0; the number above a map is the end of its scale.
+
+    Args:
+        maps: `[h, w, n]`, such as one value of `feature_maps`.
+        count: how many to show at most.
+        title: what to see.
+    """
+    count = min(count, maps.shape[-1])
+    tiles = [maps[..., i] for i in range(count)]
+    labels = [f"{i}: ±{np.abs(tile).max():.2g}" for i, tile in enumerate(tiles)]
+    return _signed_grid(tiles, labels, title)
+
+
+def filters(model: keras.Model, layer: str) -> np.ndarray:
+    """Return the kernels of a convolution.
+
+    Args:
+        model: a built model.
+        layer: the name of one of its convolutions.
+
+    Returns:
+        float32 `[f, f, inputs, outputs]`.
+
+    Raises:
+        ValueError: no convolution of that name; the message lists those that there are.
+    """
+    kernels = {item.name: item.kernel for item in model.layers if hasattr(item, "kernel")}
+    if layer not in kernels:
+        raise ValueError(f"no convolution {layer!r}: there are {', '.join(kernels)}")
+    kernel = np.asarray(kernels[layer])
+    transposed = isinstance(model.get_layer(layer), keras.layers.Conv2DTranspose)
+    return kernel.swapaxes(2, 3) if transposed else kernel
+
+
+def plot_filters(kernels: np.ndarray, channel: int = 0, title: str | None = None) -> Figure:
+    """Show the kernels that look at one input channel, each on a scale of its own.
+
+    Args:
+        kernels: `[f, f, inputs, outputs]` from `filters`.
+        channel: the input channel.
+        title: what to see.
+    """
+    tiles = [kernels[:, :, channel, i] for i in range(kernels.shape[-1])]
+    return _signed_grid(tiles, None, title)
+
+
+def _signed_grid(
+    tiles: Sequence[np.ndarray], labels: Sequence[str] | None, title: str | None
+) -> Figure:
+    columns = min(10, len(tiles))
+    rows = -(-len(tiles) // columns)
+    height, width = tiles[0].shape
+    tall = 0.95 * height / width + (0.25 if labels else 0.05)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(0.95 * columns, rows * tall + 0.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for i, (axis, tile) in enumerate(zip(axes.flat, tiles, strict=False)):
+        end = max(np.abs(tile).max(), 1e-12)
+        axis.imshow(tile, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest")
+        if labels:
+            axis.set_title(labels[i], fontsize=7)
+    return _finish(figure, title)

@@ -1,0 +1,250 @@
+"""PSNR, SSIM and MSE, and the protocol they are measured under."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from srcnn_tf.images import rgb_to_ycbcr, to_channels
+
+COLOURS = ("luma", "full-range luma", "rgb", "ycbcr")
+_FULL_RANGE_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is done to both images before they are compared.
+
+    The literature's choice, and the default but for the border: BT.601 studio-swing luma, rounded
+    to 8 bits, `scale` pixels dropped at each side, peak 255 (VDSR paper, Table 3, and its
+    successors). The other colours are the slips that lesson 01 measures.
+
+    Attributes:
+        border: pixels to drop at each side; the literature drops as many as the scale.
+        colour: "luma", or one of the slips "full-range luma", "rgb", "ycbcr". Images of one
+            channel are compared as they are.
+        rounding: round to the 256 levels of an 8-bit file.
+    """
+
+    border: int
+    colour: str = "luma"
+    rounding: bool = True
+
+    def __post_init__(self):
+        """Check the fields.
+
+        Raises:
+            ValueError: a negative border or an unknown colour.
+        """
+        if self.border < 0:
+            raise ValueError(f"border is {self.border}: it must be 0 or more pixels")
+        if self.colour not in COLOURS:
+            raise ValueError(f"unknown colour {self.colour!r}: choose one of {', '.join(COLOURS)}")
+
+    def prepare(self, images: tf.Tensor) -> tf.Tensor:
+        """Clip, round, convert and crop a batch.
+
+        Args:
+            images: floats `[n, h, w, c]`; a network's overshoot outside [0, 1] is clipped.
+
+        Returns:
+            float32 `[n, h - 2·border, w - 2·border, c']` in [0, 255].
+        """
+        levels = self._round(tf.clip_by_value(tf.cast(images, tf.float32), 0, 1) * 255)
+        if images.shape[-1] == 3 and self.colour != "rgb":
+            levels = self._round(self._convert(levels / 255) * 255)
+        height, width = tf.shape(levels)[1], tf.shape(levels)[2]
+        return levels[:, self.border : height - self.border, self.border : width - self.border]
+
+    def _round(self, levels: tf.Tensor) -> tf.Tensor:
+        return tf.round(levels) if self.rounding else levels
+
+    def _convert(self, rgb: tf.Tensor) -> tf.Tensor:
+        if self.colour == "luma":
+            return to_channels(rgb, 1)
+        if self.colour == "full-range luma":
+            return tf.reduce_sum(rgb * _FULL_RANGE_LUMA, axis=-1, keepdims=True)
+        # The conversion is affine, so its matrix can be read off the unit colours.
+        offset = rgb_to_ycbcr(np.zeros(3))
+        return tf.tensordot(rgb, rgb_to_ycbcr(np.eye(3)) - offset, axes=1) + offset
+
+
+def mse(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
+    """Mean squared error of each image, averaged over its pixels and channels.
+
+    Args:
+        hr_images: the truth, floats `[n, h, w, c]` or `[h, w, c]` in [0, 1].
+        sr_images: what is scored, of the same shape; overshoot is clipped.
+        protocol: how the images are prepared.
+
+    Returns:
+        float32 `[n]`, or a scalar for a single image, in squared grey levels of 0 to 255.
+
+    Raises:
+        ValueError: shapes differ, NaN, a truth outside [0, 1], or no pixels inside the border.
+
+    Derived in lesson 01.
+    """
+    return _compare(hr_images, sr_images, protocol, _mse)
+
+
+def psnr(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
+    """Peak signal-to-noise ratio of each image: 10 log10(255² / MSE), in dB.
+
+    Takes, returns and raises what `mse` does; infinite for equal images.
+
+    Derived in lesson 01.
+    """
+    return _compare(hr_images, sr_images, protocol, _psnr)
+
+
+def ssim(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
+    """Structural similarity of each image: 11×11 Gaussian window of σ 1.5, K1 0.01, K2 0.03.
+
+    Takes and raises what `mse` does; also raises a ValueError for images that are smaller than
+    the window. At most 1, reached by equal images (Wang et al., 2004, equation 13).
+
+    Derived in lesson 01.
+    """
+    return _compare(hr_images, sr_images, protocol, _ssim)
+
+
+def _mse(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.math.squared_difference(hr, sr), axis=[1, 2, 3])
+
+
+def _psnr(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
+    return 10 / np.log(10) * tf.math.log(255.0**2 / _mse(hr, sr))
+
+
+def _ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
+    if None not in hr.shape[1:3] and min(hr.shape[1:3]) < 11:
+        raise ValueError(
+            f"SSIM's window is 11×11 pixels; {hr.shape[1]}×{hr.shape[2]} are left inside the border"
+        )
+    return tf.image.ssim(hr, sr, max_val=255)
+
+
+def _compare(hr_images, sr_images, protocol: Protocol, measure: Callable) -> tf.Tensor:
+    if not tf.is_symbolic_tensor(sr_images):
+        _check(np.asarray(hr_images), np.asarray(sr_images), protocol)
+    single = len(hr_images.shape) == 3
+    if single:
+        hr_images, sr_images = hr_images[None], sr_images[None]
+    result = measure(protocol.prepare(hr_images), protocol.prepare(sr_images))
+    return result[0] if single else result
+
+
+def _check(hr_images: np.ndarray, sr_images: np.ndarray, protocol: Protocol) -> None:
+    if hr_images.shape != sr_images.shape or hr_images.ndim not in (3, 4):
+        raise ValueError(
+            f"cannot compare shapes {hr_images.shape} and {sr_images.shape}: both must be the "
+            "same [h, w, c] or [n, h, w, c]"
+        )
+    for name, images in (("hr_images", hr_images), ("sr_images", sr_images)):
+        if not np.issubdtype(images.dtype, np.floating):
+            raise ValueError(f"{name} must be floats in [0, 1], not {images.dtype}")
+        if not np.isfinite(images).all():
+            raise ValueError(f"{name} hold NaN or infinite pixels")
+    if not (0 <= hr_images.min() and hr_images.max() <= 1):
+        raise ValueError(
+            f"hr_images run from {hr_images.min():.4g} to {hr_images.max():.4g}; they must lie in "
+            "[0, 1] (divide 8-bit values by 255)"
+        )
+    if min(hr_images.shape[-3:-1]) <= 2 * protocol.border:
+        raise ValueError(
+            f"a border of {protocol.border} pixels leaves nothing of images of shape "
+            f"{hr_images.shape}"
+        )
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class PSNR(keras.metrics.Mean):
+    """Keras metric: mean PSNR of the images seen, in dB, under a protocol.
+
+    Args:
+        protocol: how images are prepared.
+        name: the metric's name in logs.
+    """
+
+    measure = staticmethod(psnr)
+
+    def __init__(self, protocol: Protocol, name: str = "psnr", **kwargs):
+        """Keep the protocol."""
+        super().__init__(name=name, **kwargs)
+        self.protocol = Protocol(**protocol) if isinstance(protocol, dict) else protocol
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add a batch: y_true in [0, 1] and y_pred, both `[n, h, w, c]`."""
+        values = type(self).measure(y_true, y_pred, self.protocol)
+        return super().update_state(values, sample_weight)
+
+    def get_config(self):
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "protocol": vars(self.protocol)}
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class SSIM(PSNR):
+    """Keras metric: mean SSIM of the images seen under a protocol; see `PSNR`."""
+
+    measure = staticmethod(ssim)
+
+    def __init__(self, protocol: Protocol, name: str = "ssim", **kwargs):
+        """Keep the protocol."""
+        super().__init__(protocol, name, **kwargs)
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class MSE(PSNR):
+    """Keras metric: mean MSE of the images seen, in squared grey levels; see `PSNR`."""
+
+    measure = staticmethod(mse)
+
+    def __init__(self, protocol: Protocol, name: str = "mse", **kwargs):
+        """Keep the protocol."""
+        super().__init__(protocol, name, **kwargs)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean scores over a set of images.
+
+    Attributes:
+        psnr: mean PSNR in dB.
+        ssim: mean SSIM.
+    """
+
+    psnr: float
+    ssim: float
+
+
+def evaluate(
+    upscale: Callable[[np.ndarray], np.ndarray],
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+    protocol: Protocol,
+) -> Scores:
+    """Score a model, or any function that enlarges, on whole images.
+
+    Args:
+        upscale: maps an LR batch `[1, h, w, c]` to an SR batch `[1, s·h, s·w, c]`.
+        pairs: (LR, HR) batches of one image, as `pairs.evaluation_pairs` makes them.
+        protocol: how the images are compared.
+
+    Returns:
+        PSNR and SSIM, each averaged over the images, as the literature does.
+
+    Raises:
+        ValueError: no pairs; see also `mse`.
+    """
+    scores = []
+    for lr_images, hr_images in pairs:
+        sr_images = np.asarray(upscale(lr_images))
+        scores.append(
+            [float(measure(hr_images, sr_images, protocol)[0]) for measure in (psnr, ssim)]
+        )
+    if not scores:
+        raise ValueError("there are no pairs to evaluate")
+    return Scores(*np.mean(scores, axis=0).tolist())
