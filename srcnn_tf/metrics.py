@@ -148,7 +148,7 @@ def _check(hr_images: np.ndarray, sr_images: np.ndarray, protocol: Protocol) -> 
             raise ValueError(f"{name} must be floats in [0, 1], not {images.dtype}")
         if not np.isfinite(images).all():
             raise ValueError(f"{name} hold NaN or infinite pixels")
-    if not (0 <= hr_images.min() and hr_images.max() <= 1):
+    if not (hr_images.min() >= 0 and hr_images.max() <= 1):
         raise ValueError(
             f"hr_images run from {hr_images.min():.4g} to {hr_images.max():.4g}; they must lie in "
             "[0, 1] (divide 8-bit values by 255)"
