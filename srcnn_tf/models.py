@@ -5,7 +5,9 @@ for any h and w.
 
 Bicubic start: the weights begin as a bicubic interpolator. One feature map per colour channel
 carries the image through kernels that are 1 in the centre and 0 elsewhere; the last layer passes
-it on and ignores the other feature maps, which start at random, until training gives them a say.
+it on and ignores the other feature maps until training gives them a say. Those start at random
+and answer to edges alone (filters of zero mean, no input from the image's own maps), so that the
+first steps of an optimiser, which move all weights alike, do not shift flat areas.
 """
 
 from collections.abc import Sequence
@@ -78,15 +80,12 @@ def srcnn(
         if start == "random":
             layer.kernel.assign(generator.normal(0, 0.001, shape))
             continue
-        last = layer is convolutions[-1]
-        kernel = np.zeros(shape) if last else _he_normal(generator, shape)
-        bias = np.zeros(shape[-1])
-        _carry_image(kernel, channels)
+        kernel, bias = _he_normal(generator, shape), np.zeros(shape[-1])
         if layer is convolutions[0]:
             bias[:channels] = _LIFT
-        elif last:
-            bias[:] = -_LIFT
-        layer.set_weights([kernel, bias])
+        elif layer is convolutions[-1]:
+            kernel[:], bias[:] = 0, -_LIFT
+        layer.set_weights([_carrying_image(kernel, channels), bias])
     return model
 
 
@@ -137,7 +136,7 @@ def fsrcnn(
     for layer in model.layers[:-1:2]:
         kernel = _he_normal(generator, layer.kernel.shape)
         if start == "bicubic":
-            _carry_image(kernel, channels)
+            kernel = _carrying_image(kernel, channels)
         layer.set_weights([kernel, np.zeros(kernel.shape[-1])])
     deconvolution = model.layers[-1]
     kernel = generator.normal(0, 0.001, deconvolution.kernel.shape)
@@ -165,12 +164,16 @@ def _he_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.nda
     return generator.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape)
 
 
-def _carry_image(kernel: np.ndarray, channels: int) -> None:
-    """Make the first feature maps copies of the first inputs, in place."""
+def _carrying_image(kernel: np.ndarray, channels: int) -> np.ndarray:
+    """Return a kernel whose first maps copy the first inputs, and whose others do without them."""
+    if kernel.shape[2] == channels:  # the first layer has no other inputs
+        kernel = kernel - kernel.mean(axis=(0, 1, 2))
+    else:
+        kernel[:, :, :channels] = 0
     centre = kernel.shape[0] // 2
-    for channel in range(channels):
-        kernel[:, :, :, channel] = 0
-        kernel[centre, centre, channel, channel] = 1
+    kernel[:, :, :, :channels] = 0
+    kernel[centre, centre, range(channels), range(channels)] = 1
+    return kernel
 
 
 def _keys_deconvolution(scale: int, size: int = 9) -> np.ndarray:

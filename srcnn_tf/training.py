@@ -26,10 +26,14 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": lambda **settings: keras.optimizers.SGD(momentum=0.9, **settings),
 }
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda done: 1.0,
-    "cosine": lambda done: 0.5 + 0.5 * math.cos(math.pi * done),
-}
+WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
+
+
+def _cosine(done: float) -> float:
+    return min(1.0, done / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {"constant": lambda done: 1.0, "cosine": _cosine}
 _VALIDATION_SIDE = 192
 _PROGRESS = "progress.json"
 
@@ -42,8 +46,8 @@ class Recipe:
         steps: length of the run in batches, or None for a run of `minutes`.
         minutes: length of the run in minutes of training, or None for a run of `steps`.
         optimizer: "adam", "rmsprop", or "sgd" (with momentum 0.9).
-        learning_rate: at the start.
-        schedule: "cosine" (down to 0 at the end) or "constant".
+        learning_rate: the rate that the schedule multiplies.
+        schedule: "cosine" (up from 0 in the first tenth, then down to 0) or "constant".
         average: momentum of the moving average of weights that is validated and kept, or None.
         clipnorm: largest norm of a step's whole gradient, or None.
         loss: a Keras loss or its name.
@@ -61,10 +65,10 @@ class Recipe:
     steps: int | None = 4000
     minutes: float | None = None
     optimizer: str = "adam"
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     schedule: str = "cosine"
     average: float | None = 0.99
-    clipnorm: float | None = 1.0
+    clipnorm: float | None = 0.1
     loss: str | Callable = "mse"
     hr_patch: int = 48
     batch_size: int = 16
