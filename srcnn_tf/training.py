@@ -285,7 +285,8 @@ class _Run(keras.callbacks.Callback):
             model.load_weights(self.folder / self.state["last"])
 
     def best_weights(self, model: keras.Model) -> list[np.ndarray]:
-        clone = keras.models.clone_model(model)
+        """Read the averaged weights of the best epoch."""
+        clone = _uncompiled(model)
         clone.load_weights(self.folder / self.state["best"])
         return clone.get_weights()
 
@@ -352,8 +353,7 @@ class _Run(keras.callbacks.Callback):
         }
         self.model.save_weights(self.folder / self.state["last"])
         if self.history.best == epoch:
-            # A clone is not compiled, so its file holds no optimizer state.
-            clone = keras.models.clone_model(self.model)
+            clone = _uncompiled(self.model)
             clone.set_weights(self.averaged)
             clone.save_weights(self.folder / self.state["best"])
         else:
@@ -367,6 +367,11 @@ class _Run(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.bar.close()
+
+
+def _uncompiled(model: keras.Model) -> keras.Model:
+    """Copy a model's architecture; the weights file of a compiled model holds its optimizer too."""
+    return type(model).from_config(model.get_config())
 
 
 def _as_json(recipe: Recipe) -> dict:

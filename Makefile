@@ -1,0 +1,88 @@
+# The commands of the course. `make` lists them.
+
+PROFILE ?= fast
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
+SUITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PY := .venv/bin/python
+ENV := .venv/.installed $(if $(filter 1,$(GPU)),check-gpu)
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help .venv notebooks lab test lint stamp figure benchmarks requirements clean distclean \
+	check-gpu
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo '  PROFILE=full  the lessons as a learner runs them (default: fast, embedded images)'
+	@echo '  LESSON=03     one lesson, or several: LESSON="01 03"'
+	@echo '  GPU=1         also install CUDA for TensorFlow; stop if it then sees no GPU'
+	@echo '  PYTHON=...    the interpreter that builds .venv (default: the first of 3.11 to 3.13)'
+
+.venv: $(ENV) ## Build the environment; the other commands do so when they need it
+
+notebooks: $(ENV) ## Execute the lessons into build/ and check their results
+	@$(PY) tools/run_lessons.py --profile $(PROFILE) $(addprefix --lesson=,$(LESSON))
+
+lab: $(ENV) ## Open JupyterLab on the lessons
+	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab --ServerApp.root_dir=notebooks
+
+test: $(ENV) ## Run the test suite
+	$(PY) -m pytest
+
+lint: $(ENV) ## Check style, empty notebook outputs and the repository's address
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	find notebooks -name '*.ipynb' ! -path '*/.ipynb_checkpoints/*' \
+		-exec $(PY) -m nbstripout --verify --keep-id {} +
+	$(PY) tools/stamp.py --check
+
+stamp: $(ENV) ## Write the repository's address from pyproject.toml into lessons and pages
+	$(PY) tools/stamp.py
+
+figure: $(ENV) ## Make the figure of the README
+	$(PY) tools/readme_figure.py
+
+benchmarks: $(ENV) ## Measure the pair pipeline and the training loop
+	$(PY) benchmarks/pairs.py
+	$(PY) benchmarks/fit.py
+
+requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
+	$(PY) -m pip install --quiet uv
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev \
+		$(if $(UPGRADE),--upgrade) --custom-compile-command "make requirements" \
+		pyproject.toml -o requirements.txt
+
+clean: ## Remove what the commands made, .venv apart
+	rm -rf build .pytest_cache .ruff_cache
+	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+		-prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv too
+	rm -rf .venv *.egg-info
+
+# Written last, so that an interrupted installation is not taken for a complete one.
+.venv/.installed: requirements.txt pyproject.toml
+	@$(PY) -c 'import pip; $(SUITS)' 2>/dev/null || { \
+		for python in $(CANDIDATES); do \
+			$$python -c '$(SUITS)' 2>/dev/null && break; python=; \
+		done; \
+		if [ -z "$$python" ]; then \
+			echo 'This course needs Python 3.11, 3.12 or 3.13 with its venv module,' \
+				'and none of these is one: $(CANDIDATES).' >&2; exit 1; \
+		fi; \
+		$$python -m venv --clear .venv; \
+	}
+	@echo 'Installing into .venv: a few minutes the first time.'
+	@test -t 1 || quiet=--quiet; \
+		$(PY) -m pip install $$quiet -r requirements.txt && \
+		$(PY) -m pip install $$quiet --no-deps -e .
+	@touch $@
+
+.venv/.installed-gpu: .venv/.installed
+	$(PY) -m pip install -c requirements.txt -e '.[gpu]'
+	@touch $@
+
+check-gpu: .venv/.installed-gpu
+	@$(PY) -c 'import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices("GPU"))' \
+		2>/dev/null || { echo 'GPU=1, but TensorFlow sees no GPU here.' >&2; exit 1; }

@@ -1,0 +1,44 @@
+"""What several test files share."""
+
+import os
+import socket
+from importlib.resources import files
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+from srcnn_tf import datasets
+
+
+@pytest.fixture(autouse=True)
+def no_internet(monkeypatch):
+    """Fail a test that looks up any host but this machine."""
+    look_up = socket.getaddrinfo
+
+    def guarded(host, *args, **kwargs):
+        if host not in (None, "127.0.0.1", "localhost", "::1"):
+            pytest.fail(f"this test tried to reach {host}")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", guarded)
+
+
+def _is_cached(name):
+    folder = datasets.cache_folder()
+    if name == "tf_flowers":
+        return any((folder / "tfds" / "tf_flowers").glob("*/dataset_info.json"))
+    lines = (files("srcnn_tf") / "registry" / f"{name}.txt").read_text().splitlines()
+    return all((folder / line.split()[0]).is_file() for line in lines)
+
+
+@pytest.fixture
+def load_or_skip():
+    """Return `datasets.load` for sets outside the wheel; it skips the test where one is absent."""
+
+    def load(name, *args, **kwargs):
+        if not _is_cached(name):
+            pytest.skip(f"the image set {name} is not in {datasets.cache_folder()}")
+        return datasets.load(name, *args, **kwargs)
+
+    return load

@@ -1,0 +1,104 @@
+"""Figures show what they are given; feature maps and filters are the network's own."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy.signal import correlate2d
+
+from srcnn_tf import figures
+from srcnn_tf.images import resize
+from srcnn_tf.models import fsrcnn, srcnn
+from srcnn_tf.training import History
+
+IMAGE = np.random.default_rng(0).random((12, 16, 1)).astype(np.float32)
+
+
+def titles(figure):
+    return [axes.get_title() for axes in figure.axes]
+
+
+def test_first_layer_feature_map_equals_one_computed_by_hand():
+    model = srcnn(2, start="random", seed=3)
+    maps = figures.feature_maps(model, IMAGE)
+    assert list(maps) == ["bicubic", "patch_extraction", "mapping", "reconstruction"]
+    kernels = figures.filters(model, "patch_extraction")
+    bias = model.get_layer("patch_extraction").get_weights()[1]
+    enlarged = resize(IMAGE, (24, 32))[..., 0]
+    for i in (0, 7, 63):
+        by_hand = np.maximum(0, correlate2d(enlarged, kernels[:, :, 0, i], "same") + bias[i])
+        np.testing.assert_allclose(maps["patch_extraction"][..., i], by_hand, atol=1e-6)
+    np.testing.assert_allclose(maps["reconstruction"], model(IMAGE[None])[0], atol=1e-6)
+
+
+def test_filters_of_a_deconvolution_have_inputs_before_outputs():
+    assert figures.filters(fsrcnn(3), "deconvolution").shape == (9, 9, 56, 1)
+    assert figures.filters(srcnn(3, channels=3), "patch_extraction").shape == (9, 9, 3, 64)
+
+
+def test_unknown_layer_lists_the_convolutions():
+    with pytest.raises(ValueError, match="patch_extraction, mapping, reconstruction"):
+        figures.filters(srcnn(3), "conv2d")
+
+
+def test_feature_maps_refuse_an_image_of_other_channels():
+    with pytest.raises(ValueError, match="h, w, 1"):
+        figures.feature_maps(srcnn(3), np.zeros((8, 8, 3)))
+
+
+def test_comparison_shows_the_very_pixels_of_the_box_with_scores():
+    images = {"truth": IMAGE, "dark": IMAGE / 2}
+    figure = figures.comparison(images, (2, 3, 5, 6), {"dark": "28.10 dB"}, title="Look here")
+    assert titles(figure) == ["the crop's place", "truth", "dark\n28.10 dB"]
+    shown = figure.axes[2].get_images()[0]
+    np.testing.assert_array_equal(shown.get_array(), IMAGE[2:7, 3:9, 0] / 2)
+    assert shown.get_clim() == (0, 1)
+    assert shown.get_interpolation() == "nearest"
+
+
+@pytest.mark.parametrize(
+    ("images", "box", "message"),
+    [
+        ({"a": IMAGE}, (8, 0, 5, 5), "not inside"),
+        ({"a": IMAGE}, (0, 0, 0, 5), "not inside"),
+        ({"a": IMAGE, "b": IMAGE[1:]}, (0, 0, 5, 5), "one height and width"),
+    ],
+)
+def test_comparison_refuses_what_it_cannot_show(images, box, message):
+    with pytest.raises(ValueError, match=message):
+        figures.comparison(images, box)
+
+
+def test_error_map_is_in_grey_levels_on_a_fixed_scale():
+    figure = figures.error_maps(IMAGE, {"darker": IMAGE * 0, "same": IMAGE})
+    darker, same = (axes.get_images()[0] for axes in figure.axes[:2])
+    np.testing.assert_allclose(darker.get_array(), 255 * IMAGE[..., 0], rtol=1e-5)
+    assert not same.get_array().any()
+    assert darker.get_clim() == same.get_clim() == (0, 32)
+
+
+def test_training_curves_draw_every_run_and_the_baseline():
+    history = History([10, 20], [1.0, 2.0], [0.1, 0.01], [25.0, 26.0])
+    figure = figures.training_curves({"one": history, "two": history}, "seconds", baseline=24.5)
+    loss, score = figure.axes
+    np.testing.assert_array_equal(score.lines[1].get_xydata(), [[1, 25], [2, 26]])
+    assert [text.get_text() for text in score.get_legend().get_texts()] == ["one", "two", "bicubic"]
+    assert loss.get_yscale() == "log"
+    with pytest.raises(ValueError, match="step or seconds"):
+        figures.training_curves({"one": history}, "epochs")
+
+
+def test_signed_maps_have_symmetric_scales():
+    figure = figures.plot_feature_maps(np.stack([IMAGE[..., 0] - 0.9, IMAGE[..., 0]], -1))
+    for axes in figure.axes:
+        low, high = axes.get_images()[0].get_clim()
+        assert low == -high
+    assert len(figures.plot_filters(figures.filters(srcnn(2), "patch_extraction")).axes) == 70
+
+
+def test_figures_are_closed_so_that_a_notebook_shows_them_once():
+    figure = figures.image_grid({"a": IMAGE, "b": np.zeros((4, 4, 3))})
+    assert isinstance(figure, Figure)
+    assert plt.get_fignums() == []
+    with pytest.raises(ValueError, match="no images"):
+        figures.image_grid({})

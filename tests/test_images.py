@@ -1,0 +1,521 @@
+import errno
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+import skimage
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from srcnn_tf import images
+from srcnn_tf.images import read_image, resize, resize_weights, write_image
+
+SHAPES = {"grey": (13, 18, 1), "rgb": (13, 18, 3), "rgba": (13, 18, 4)}
+
+
+def noise(*shape, dtype=np.uint8, seed=0):
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def smooth(height, width, channels):
+    """Return what JPEG keeps nearly unchanged."""
+    y, x, c = np.ogrid[0 : 1 : height * 1j, 0 : 1 : width * 1j, 0:channels]
+    return np.rint(60 + 90 * y + 60 * x + 10 * c).astype(np.uint8)
+
+
+def matlab_resize(image, new_size, kernel, kernel_width, antialias):
+    """State MATLAB's `imresize` pixel by pixel, after the comments in its source."""
+    for axis in (0, 1):
+        image = np.moveaxis(image, axis, 0)
+        size, scale = len(image), new_size[axis] / len(image)
+        shrink = scale if antialias and scale < 1 else 1
+        rows = []
+        for x in range(1, new_size[axis] + 1):  # counts from 1, as MATLAB does
+            u = x / scale + 0.5 * (1 - 1 / scale)
+            left = int(np.floor(u - kernel_width / shrink / 2))
+            total, weight_sum = 0.0, 0.0
+            for index in range(left, left + int(np.ceil(kernel_width / shrink)) + 2):
+                weight = shrink * kernel(shrink * (u - index))
+                mirrored = (index - 1) % (2 * size)
+                total += weight * image[min(mirrored, 2 * size - 1 - mirrored)]
+                weight_sum += weight
+            rows.append(total / weight_sum)
+        image = np.moveaxis(np.array(rows), 0, axis)
+    return image
+
+
+def cubic(x):
+    x = abs(x)
+    if x <= 1:
+        return 1.5 * x**3 - 2.5 * x**2 + 1
+    return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x <= 2 else 0.0
+
+
+def triangle(x):
+    return max(0.0, 1 - abs(x))
+
+
+def box(x):
+    return 1.0 if -0.5 <= x < 0.5 else 0.0
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_of_16_bits(pixels):
+    """Encode by hand, since Pillow writes no 16-bit colour."""
+    height, width, channels = pixels.shape
+    colour = {1: 0, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [(".png", "grey"), (".png", "rgb"), (".png", "rgba"), (".bmp", "grey"), (".bmp", "rgb")],
+)
+def test_lossless_files_hold_every_8_bit_value(tmp_path, suffix, kind):
+    pixels = noise(*SHAPES[kind])
+    path = tmp_path / f"image{suffix}"
+    write_image(path, pixels / 255)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)).reshape(pixels.shape), pixels)
+    image = read_image(path)
+    assert image.dtype == np.float32
+    assert image.shape == pixels.shape
+    np.testing.assert_array_equal(image, (pixels / 255).astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["grey", "rgb"])
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".JPG"])
+def test_jpeg_keeps_smooth_pixels_to_three_levels(tmp_path, suffix, kind):
+    pixels = smooth(*SHAPES[kind])
+    write_image(tmp_path / f"image{suffix}", pixels)
+    image = read_image(tmp_path / f"image{suffix}")
+    assert image.shape == pixels.shape
+    assert np.abs(image * 255 - pixels).max() < 3.01
+    assert Image.open(tmp_path / f"image{suffix}").format == "JPEG"
+
+
+def test_writing_takes_grey_without_a_channel_axis_and_replaces_when_asked(tmp_path):
+    pixels = noise(5, 7)
+    write_image(tmp_path / "a.png", noise(5, 7, seed=1))
+    write_image(tmp_path / "a.png", pixels, overwrite=True)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
+
+
+def test_a_palette_becomes_rgb_and_its_transparent_entry_alpha_0(tmp_path):
+    index = noise(6, 8) % 4
+    colours = noise(4, 3, seed=1)
+    image = Image.fromarray(index, "P")
+    image.putpalette(colours.tobytes())
+    image.save(tmp_path / "opaque.png")
+    image.save(tmp_path / "clear.png", transparency=2)
+    image.save(tmp_path / "opaque.bmp")
+
+    expected = colours[index] / np.float32(255)
+    np.testing.assert_array_equal(read_image(tmp_path / "opaque.png"), expected)
+    np.testing.assert_array_equal(read_image(tmp_path / "opaque.bmp"), expected)
+    clear = read_image(tmp_path / "clear.png")
+    np.testing.assert_array_equal(clear[..., :3], expected)
+    np.testing.assert_array_equal(clear[..., 3], index != 2)
+
+
+def test_grey_with_alpha_becomes_rgba_and_black_and_white_becomes_grey(tmp_path):
+    grey, alpha = noise(5, 6), noise(5, 6, seed=1)
+    Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]).save(tmp_path / "la.png")
+    image = read_image(tmp_path / "la.png")
+    expected = np.stack([grey, grey, grey, alpha], -1) / np.float32(255)
+    np.testing.assert_array_equal(image, expected)
+
+    Image.fromarray(grey > 127).save(tmp_path / "one_bit.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "one_bit.png")[..., 0], grey > 127)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bit_png_is_read_and_written_without_loss(tmp_path, channels):
+    pixels = noise(5, 7, channels, dtype=np.uint16)
+    (tmp_path / "given.png").write_bytes(png_of_16_bits(pixels))
+    image = read_image(tmp_path / "given.png")
+    np.testing.assert_array_equal(image, (pixels / 65535).astype(np.float32))
+
+    write_image(tmp_path / "written.png", pixels)
+    assert (tmp_path / "written.png").read_bytes()[24] == 16  # the bit depth in the header
+    np.testing.assert_array_equal(read_image(tmp_path / "written.png"), image)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied_once(tmp_path, orientation, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path, copy = tmp_path / f"turned{suffix}", tmp_path / "copy.png"
+    Image.fromarray(noise(6, 9, 3)).save(path, exif=exif)
+
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    image = read_image(path)
+    np.testing.assert_array_equal(image, expected / np.float32(255))
+
+    write_image(copy, image)
+    assert not Image.open(copy).getexif()
+    np.testing.assert_array_equal(read_image(copy), image)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0no such block", b"Exif\0\0MM", b"Exif\0\0II*\0\x08\0"])
+def test_a_broken_exif_block_does_not_spoil_the_pixels(tmp_path, exif):
+    pixels = noise(6, 9, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels / np.float32(255))
+
+
+def test_a_cmyk_jpeg_shows_its_colours(tmp_path):
+    colours = np.array([[[200, 40, 60]], [[30, 160, 90]]], np.uint8).repeat(16, 0).repeat(16, 1)
+    Image.fromarray(colours).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    image = read_image(tmp_path / "print.jpg")
+    assert image.shape == (32, 16, 3)
+    assert np.abs(image * 255 - colours)[[4, 28]].max() < 4  # away from the edge that JPEG blurs
+
+
+def test_overshoot_is_clipped_where_it_is_written(tmp_path):
+    write_image(tmp_path / "a.png", np.array([[-0.2, 0.0, 0.5, 1.0, 1.2]], np.float32))
+    written = np.asarray(Image.open(tmp_path / "a.png"))
+    np.testing.assert_array_equal(written, [[0, 0, 128, 255, 255]])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_single_pixel_is_an_image(tmp_path, channels):
+    pixel = noise(1, 1, channels)
+    write_image(tmp_path / "dot.png", pixel)
+    np.testing.assert_array_equal(read_image(tmp_path / "dot.png"), pixel / np.float32(255))
+
+
+# Bad files
+
+
+@pytest.mark.parametrize("part", [0, 0.05, 0.5, 0.95])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_a_truncated_file_is_refused_by_name(tmp_path, suffix, part):
+    whole, cut = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
+    write_image(whole, noise(40, 50, 3))
+    data = whole.read_bytes()
+    cut.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(ValueError, match=rf"cut\{suffix} cannot be read as an image"):
+        read_image(cut)
+
+
+def test_a_truncated_16_bit_png_is_refused(tmp_path):
+    data = png_of_16_bits(noise(40, 50, 3, dtype=np.uint16))
+    (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r"cut\.png cannot be read as an image"):
+        read_image(tmp_path / "cut.png")
+
+
+def test_text_and_other_formats_named_png_are_refused(tmp_path):
+    (tmp_path / "text.png").write_text("no pixels here\n")
+    Image.fromarray(noise(4, 4)).save(tmp_path / "gif.png", "GIF")
+    for name in ("text.png", "gif.png"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read.*whole PNG, JPEG or BMP"):
+            read_image(tmp_path / name)
+
+
+def test_a_missing_file_and_a_folder_are_no_image_files(tmp_path):
+    for path in (tmp_path / "none.png", tmp_path):
+        with pytest.raises(FileNotFoundError, match=f"no image file at {path}"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("side", [12, 15])  # Pillow only warns below twice the limit
+def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, side):
+    write_image(tmp_path / "bomb.png", noise(side, side))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"bomb\.png is refused as a decompression bomb.*100 pix"):
+        read_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((4, 4, 3), np.nan), "from nan to nan.*none may be NaN"),
+        (np.full((4, 4, 3), [0.1, 0.2, np.inf]), "from 0.1 to inf"),
+        (np.linspace(0, 255, 48).reshape(4, 4, 3), "from 0 to 255.*divide 8-bit values by 255"),
+        (np.full((4, 4, 3), 7), "must be floats in .*not int64"),
+        (np.zeros((4, 4, 2)), r"shape \(4, 4, 2\) as PNG"),
+        (np.zeros((0, 4, 3)), r"shape \(0, 4, 3\) as PNG"),
+        (np.zeros((1, 4, 4, 3)), r"shape \(1, 4, 4, 3\) as PNG"),
+    ],
+)
+def test_what_is_no_image_is_not_written(tmp_path, pixels, message):
+    with pytest.raises(ValueError, match=message):
+        write_image(tmp_path / "a.png", pixels)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "message"),
+    [
+        ("a.gif", noise(4, 4, 3), r"a\.gif: its suffix must be one of \.png, \.jpg, \.jpeg, \.bmp"),
+        ("a", noise(4, 4, 3), "its suffix must be one of"),
+        ("a.jpg", noise(4, 4, 4), r"shape \(4, 4, 4\) as JPEG"),
+        ("a.bmp", noise(4, 4, 4), r"shape \(4, 4, 4\) as BMP"),
+        ("a.jpg", noise(4, 4, 3, dtype=np.uint16), "JPEG holds 8 bits"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_not_written(tmp_path, name, pixels, message):
+    with pytest.raises(ValueError, match=message):
+        write_image(tmp_path / name, pixels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_kept_unless_overwriting_is_asked_for(tmp_path):
+    path = tmp_path / "mine.png"
+    path.write_bytes(b"precious")
+    with pytest.raises(FileExistsError, match=r"mine\.png exists and is kept.*overwrite=True"):
+        write_image(path, noise(4, 4, 3))
+    assert path.read_bytes() == b"precious"
+
+
+def test_a_missing_folder_is_not_made(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path / 'none'}"):
+        write_image(tmp_path / "none" / "a.png", noise(4, 4, 3))
+    assert not (tmp_path / "none").exists()
+
+
+REFUSED_WRITE = """
+import os, pathlib, sys
+import numpy as np
+from srcnn_tf.images import write_image
+folder = pathlib.Path(sys.argv[1])
+image = np.random.default_rng(0).random((64, 64, 3))
+write_image(folder / "mine.png", image)  # also loads what Pillow imports late
+before = (folder / "mine.png").read_bytes()
+{}
+for name in ("mine.png", "new.png"):
+    try:
+        write_image(folder / name, 1 - image, overwrite=True)
+    except OSError as error:
+        print(error.errno, error)
+assert (folder / "mine.png").read_bytes() == before
+print(os.listdir(folder))
+"""
+
+
+def refused_write(folder, what_refuses):
+    code = REFUSED_WRITE.format(what_refuses)
+    run = subprocess.run(
+        [sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new_one(tmp_path):
+    pytest.importorskip("resource")
+    # A limit on file sizes stops the write in its middle, as a full disk does.
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+    *errors, left = refused_write(tmp_path, limit)
+    assert [line.split(" ")[0] for line in errors] == [str(errno.EFBIG)] * 2
+    assert "new.png (File too large); nothing was written" in errors[1]
+    assert left == "['mine.png']"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no write permission on Windows")
+def test_a_read_only_folder_is_said_to_be_one_and_stays_as_it_was(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("read_only")
+    # Permissions do not bind root, so root steps down; standing in the folder, it needs no
+    # permission for those above.
+    step_down = "\n".join(
+        [
+            "os.chdir(folder); folder.chmod(0o555); folder = pathlib.Path('.')",
+            "if os.geteuid() == 0: os.seteuid(65534)",
+        ]
+    )
+    *errors, left = refused_write(folder, step_down)
+    folder.chmod(0o755)
+    assert [line.split(" ")[0] for line in errors] == [str(errno.EACCES)] * 2
+    assert "cannot write new.png (Permission denied); nothing was written" in errors[1]
+    assert left == "['mine.png']"
+
+
+# Pixels
+
+
+def test_as_float_divides_by_each_type_s_largest_value_and_keeps_floats():
+    fifths = np.float32([0, 0.2, 1])
+    np.testing.assert_array_equal(images.as_float(np.array([0, 51, 255], np.uint8)), fifths)
+    np.testing.assert_array_equal(images.as_float(np.array([0, 13107, 65535], np.uint16)), fifths)
+    given = np.array([0.0, 0.2, 1.0])
+    assert images.as_float(given).dtype == np.float32
+    np.testing.assert_array_equal(images.as_float(given), given.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        ([0.5, np.nan], "crop has values from nan.*none may be NaN"),
+        ([0.0, 1.01], "crop has values from 0 to 1.01"),
+        ([-0.01, 1.0], "crop has values from -0.01 to 1"),
+        ([0.0, 255.0], "divide 8-bit values by 255"),
+        ([0, 1], "crop must be floats in .*not int64"),
+    ],
+)
+def test_as_float_refuses_what_is_no_image(pixels, message):
+    with pytest.raises(ValueError, match=message):
+        images.as_float(np.array(pixels), "crop")
+
+
+def test_quantise_rounds_to_the_levels_of_an_8_bit_file():
+    given = np.array([-0.3, 0.0, 0.3 / 255, 0.7 / 255, 0.5, 254.6 / 255, 1.4])
+    levels = [0, 0, 0, 1, 128, 255, 255]
+    np.testing.assert_array_equal(images.quantise(given, np.uint8), levels)
+    np.testing.assert_array_equal(images.quantise(given), np.float32(levels) / np.float32(255))
+
+
+def test_ycbcr_equals_scikit_image_both_ways():
+    rgb = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
+    expected = skimage.color.rgb2ycbcr(rgb)
+    ycbcr = images.rgb_to_ycbcr(rgb)
+    assert ycbcr.dtype == np.float32
+    np.testing.assert_allclose(ycbcr * 255, expected, atol=1e-4)
+    np.testing.assert_allclose(
+        images.to_channels(rgb, 1)[..., 0] * 255, expected[..., 0], atol=1e-4
+    )
+
+    # scikit-image inverts rounded coefficients, so its way back is good to three digits only.
+    back = images.ycbcr_to_rgb(ycbcr)
+    np.testing.assert_allclose(back, rgb, atol=1e-6)
+    np.testing.assert_allclose(back, skimage.color.ycbcr2rgb(expected), atol=1e-3)
+
+
+def test_luma_of_the_primary_colours_is_that_of_bt_601():
+    colours = np.array([[[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]], np.float32)
+    luma = images.to_channels(colours, 1)[0, :, 0] * 255
+    np.testing.assert_allclose(luma, [16, 235, 81.481, 144.553, 40.966], atol=1e-4)
+
+
+def test_grey_is_its_own_luma_and_alpha_is_dropped():
+    grey = np.random.default_rng(0).random((4, 5, 1)).astype(np.float32)
+    np.testing.assert_array_equal(images.to_channels(grey, 1), grey)
+    np.testing.assert_array_equal(images.to_channels(grey, 3), grey.repeat(3, 2))
+    rgba = np.random.default_rng(1).random((4, 5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(images.to_channels(rgba, 3), rgba[..., :3])
+    np.testing.assert_array_equal(images.to_channels(rgba, 1), images.to_channels(rgba[..., :3], 1))
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((4, 4), 1), ((4, 4, 2), 3), ((4, 4, 3), 2)])
+def test_to_channels_knows_only_luma_and_rgb(shape, channels):
+    with pytest.raises(ValueError, match=f"cannot make {channels} channels from shape"):
+        images.to_channels(np.zeros(shape, np.float32), channels)
+
+
+@pytest.mark.parametrize(("scale", "shape"), [(2, (10, 12, 3)), (3, (9, 12, 3)), (4, (8, 12, 3))])
+def test_crop_to_multiple_cuts_the_end_only(scale, shape):
+    image = noise(11, 13, 3)
+    cropped = images.crop_to_multiple(image, scale)
+    assert cropped.shape == shape
+    np.testing.assert_array_equal(cropped, image[: shape[0], : shape[1]])
+
+
+def test_crop_to_multiple_refuses_to_leave_nothing():
+    with pytest.raises(ValueError, match="2×9 pixels is too small for scale 3"):
+        images.crop_to_multiple(noise(2, 9, 3), 3)
+
+
+# Resizing
+
+SIZES = [
+    ((12, 15), (6, 5)),
+    ((12, 15), (36, 60)),
+    ((11, 17), (7, 23)),  # odd sides, shrinking one and enlarging the other
+    ((9, 8), (4, 3)),
+    ((1, 7), (3, 2)),
+    ((5, 1), (1, 1)),
+    ((2, 3), (1, 13)),
+]
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize(
+    ("method", "kernel", "width"),
+    [("bicubic", cubic, 4), ("bilinear", triangle, 2), ("nearest", box, 1)],
+)
+@pytest.mark.parametrize(("size", "new_size"), SIZES)
+def test_resize_is_matlab_s_to_the_border(size, new_size, method, kernel, width, antialias):
+    image = np.random.default_rng(0).random((*size, 3))
+    resized = resize(image, new_size, method, antialias)
+    assert resized.dtype == np.float32
+    assert resized.shape == (*new_size, 3)
+    antialias = antialias and method != "nearest"  # which MATLAB never stretches unasked
+    expected = matlab_resize(image, new_size, kernel, width, antialias)
+    np.testing.assert_allclose(resized, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_enlarging_equals_scikit_image_where_it_has_the_method(factor):
+    image = np.random.default_rng(0).random((9, 14, 3))
+    size = (9 * factor, 14 * factor)
+    for method, order in (("nearest", 0), ("bilinear", 1)):
+        expected = skimage.transform.resize(image, size, order, "symmetric", anti_aliasing=False)
+        np.testing.assert_allclose(resize(image, size, method), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("new_size", [(16, 20), (12, 15), (96, 120)])
+def test_resize_agrees_with_tensorflow_away_from_the_borders(method, new_size):
+    image = np.random.default_rng(0).random((48, 60, 3)).astype(np.float32)
+    ours = resize(image, new_size, method)
+    theirs = tf.image.resize(image, new_size, method, antialias=True).numpy()
+    inner = slice(4, -4)
+    np.testing.assert_allclose(ours[inner, inner], theirs[inner, inner], atol=1e-6)
+
+
+def test_lanczos_keeps_what_the_image_can_hold():
+    x = np.arange(60)
+    wave = 0.5 + 0.4 * np.sin(2 * np.pi * x / 12)
+    image = np.broadcast_to(wave[None, :, None], (4, 60, 1))
+    centres = (np.arange(180) + 0.5) / 3 - 0.5
+    expected = 0.5 + 0.4 * np.sin(2 * np.pi * centres / 12)
+    enlarged = resize(image, (4, 180), "lanczos")[0, :, 0]
+    np.testing.assert_allclose(enlarged[12:-12], expected[12:-12], atol=5e-3)
+    assert np.abs(resize(image, (4, 180), "bilinear")[0, :, 0] - expected)[12:-12].max() > 5e-3
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize(("size", "new_size"), [(10, 5), (5, 10), (11, 7), (1, 4), (4, 1), (7, 7)])
+def test_resize_weights_sum_to_1_in_every_row(size, new_size, method, antialias):
+    weights = resize_weights(size, new_size, method, antialias)
+    assert weights.shape == (new_size, size)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_resizing_to_the_same_size_changes_nothing(method):
+    image = np.random.default_rng(0).random((5, 7, 3)).astype(np.float32)
+    np.testing.assert_allclose(resize(image, (5, 7), method), image, atol=1e-7)
+
+
+def test_resize_names_what_it_cannot_do():
+    image = np.zeros((4, 4, 1), np.float32)
+    with pytest.raises(ValueError, match="'cubic': choose one of nearest, bilinear, bicubic, lan"):
+        resize(image, (2, 2), "cubic")
+    with pytest.raises(ValueError, match="cannot resize 4 pixels to 0"):
+        resize(image, (2, 0))
+    with pytest.raises(ValueError, match=r"an image is \[h, w, c\].*\(4, 4\)"):
+        resize(image[..., 0], (2, 2))
+
+
+def test_an_image_in_memory_is_not_changed_by_resizing_or_writing():
+    image = np.random.default_rng(0).random((6, 6, 3))
+    before = image.copy()
+    resize(image, (3, 3))
+    images.to_channels(image, 1)
+    images.quantise(image)
+    np.testing.assert_array_equal(image, before)

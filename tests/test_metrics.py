@@ -1,0 +1,152 @@
+"""Scores against scikit-image, hand-made numbers and the published bicubic rows."""
+
+import keras
+import numpy as np
+import pytest
+from skimage.metrics import structural_similarity
+
+from srcnn_tf.images import quantise, resize, rgb_to_ycbcr
+from srcnn_tf.metrics import MSE, PSNR, SSIM, Protocol, evaluate, mse, psnr, ssim
+from srcnn_tf.pairs import evaluation_pairs
+
+
+@pytest.fixture
+def photographs():
+    generator = np.random.default_rng(0)
+    hr_image = quantise(generator.random((40, 52, 3)))
+    noise = generator.normal(0, 0.1, hr_image.shape)
+    return hr_image, (hr_image + noise).astype(np.float32)  # overshoots [0, 1]
+
+
+def studio_luma(image):
+    return np.rint(255 * rgb_to_ycbcr(quantise(image))[..., 0])
+
+
+def test_one_grey_level_everywhere_is_48_13_db():
+    hr_image = np.full((20, 20, 1), 0.4, np.float32)
+    sr_image = hr_image + 1 / 255
+    assert float(mse(hr_image, sr_image, Protocol(2))) == pytest.approx(1)
+    assert float(psnr(hr_image, sr_image, Protocol(2))) == pytest.approx(20 * np.log10(255))
+
+
+def test_equal_images_have_infinite_psnr_and_ssim_one(photographs):
+    hr_image, _ = photographs
+    assert float(psnr(hr_image, hr_image, Protocol(3))) == np.inf
+    assert float(ssim(hr_image, hr_image, Protocol(3))) == pytest.approx(1)
+
+
+def test_protocol_clips_rounds_takes_luma_and_drops_the_border(photographs):
+    hr_image, sr_image = photographs
+    truth, guess = (studio_luma(image)[3:-3, 3:-3] for image in photographs)
+    expected = 10 * np.log10(255**2 / np.mean((truth - guess) ** 2))
+    assert float(psnr(hr_image, sr_image, Protocol(3))) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("colour", "convert"),
+    [
+        ("rgb", lambda rgb: rgb),
+        ("full-range luma", lambda rgb: rgb @ [[0.299], [0.587], [0.114]]),
+        ("ycbcr", rgb_to_ycbcr),
+    ],
+)
+def test_slips_of_colour_are_what_their_names_say(photographs, colour, convert):
+    truth, guess = (255 * convert(np.clip(image, 0, 1)) for image in photographs)
+    expected = 10 * np.log10(255**2 / np.mean((truth - guess) ** 2))
+    protocol = Protocol(0, colour, rounding=False)
+    assert float(psnr(*photographs, protocol)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_ssim_is_scikit_images(photographs):
+    truth, guess = (studio_luma(image)[2:-2, 2:-2] for image in photographs)
+    whole = structural_similarity(
+        truth,
+        guess,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )[1]
+    # scikit-image averages over the whole image, the protocol where the window fits inside it.
+    expected = whole[5:-5, 5:-5].mean()
+    assert float(ssim(*photographs, Protocol(2))) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("metric", "function"), [(PSNR, psnr), (SSIM, ssim), (MSE, mse)])
+def test_keras_metrics_average_over_images_and_survive_their_config(photographs, metric, function):
+    hr_image, sr_image = photographs
+    truth = np.stack([hr_image, hr_image, hr_image])
+    guess = np.stack([sr_image, 0.5 * sr_image, 0.9 * sr_image])
+    made = metric.from_config(metric(Protocol(2)).get_config())
+    made.update_state(truth[:2], guess[:2])
+    made.update_state(truth[2:], guess[2:])
+    expected = np.mean(function(truth, guess, Protocol(2)))
+    assert float(made.result()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("metric", [PSNR, SSIM, MSE])
+def test_keras_metrics_compile_under_xla(metric):
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(3, 1)])
+    model.compile(loss="mse", metrics=[metric(Protocol(2))], jit_compile=True)
+    images = np.random.default_rng(0).random((2, 24, 24, 3)).astype(np.float32)
+    scores = model.evaluate(images, images, verbose=0, return_dict=True)
+    expected = {PSNR: psnr, SSIM: ssim, MSE: mse}[metric](images, model(images), Protocol(2))
+    assert scores[metric(Protocol(2)).name] == pytest.approx(np.mean(expected), rel=1e-4)
+
+
+PUBLISHED = {
+    "set5": {2: (33.66, 0.9299), 3: (30.39, 0.8682), 4: (28.42, 0.8104)},
+    "set14": {2: (30.24, 0.8688), 3: (27.55, 0.7742), 4: (26.00, 0.7027)},
+}
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_bicubic_rows_are_reproduced(load_or_skip, name, scale):
+    pairs = evaluation_pairs(load_or_skip(name), scale)
+
+    def bicubic(lr_images):
+        height, width = lr_images.shape[1:3]
+        return resize(lr_images[0], (scale * height, scale * width))[None]
+
+    scores = evaluate(bicubic, pairs, Protocol(scale))
+    expected_psnr, expected_ssim = PUBLISHED[name][scale]
+    assert scores.psnr == pytest.approx(expected_psnr, abs=0.03)
+    assert scores.ssim == pytest.approx(expected_ssim, abs=0.001)
+
+
+IMAGE = np.zeros((20, 20, 1), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("hr_image", "sr_image", "border", "message"),
+    [
+        (IMAGE, IMAGE[:-1], 2, "same"),
+        (IMAGE, IMAGE * np.nan, 2, "NaN"),
+        (IMAGE + 100, IMAGE, 2, "divide 8-bit values by 255"),
+        (IMAGE.astype(np.uint8), IMAGE, 2, "uint8"),
+        (IMAGE, IMAGE, 10, "leaves nothing"),
+    ],
+)
+def test_images_that_cannot_be_compared_are_refused(hr_image, sr_image, border, message):
+    with pytest.raises(ValueError, match=message):
+        psnr(hr_image, sr_image, Protocol(border))
+
+
+def test_ssim_of_an_image_smaller_than_its_window_is_refused():
+    with pytest.raises(ValueError, match="11×11"):
+        ssim(IMAGE, IMAGE, Protocol(5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [((-1,), "border"), ((2, "hsv"), "luma, full-range luma, rgb, ycbcr")]
+)
+def test_protocol_checks_its_fields(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Protocol(*arguments)
+
+
+def test_evaluating_nothing_is_refused():
+    with pytest.raises(ValueError, match="no pairs"):
+        evaluate(lambda lr_images: lr_images, [], Protocol(2))

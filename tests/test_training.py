@@ -1,0 +1,196 @@
+"""Recipes and fit: same seed, same curve; a kill loses an epoch at most; clear stops."""
+
+import json
+import subprocess
+import sys
+import textwrap
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from srcnn_tf import datasets
+from srcnn_tf.metrics import Protocol, evaluate
+from srcnn_tf.models import fsrcnn, srcnn
+from srcnn_tf.pairs import evaluation_pairs
+from srcnn_tf.training import Recipe, fit, split_validation
+
+RECIPE = Recipe(steps=40, hr_patch=24, batch_size=4, steps_per_epoch=10)
+
+
+def images():
+    train = [image[:96, :120] for image in datasets.load("samples", "train", channels=1)]
+    return train[:3], train[3:5]
+
+
+def train(recipe=RECIPE, folder=None, resume=False, start="bicubic"):
+    model = fsrcnn(2, d=32, s=5, m=1, start=start)
+    history = fit(model, *images(), recipe, folder, resume)
+    return model, history
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train()
+
+
+def test_training_beats_its_bicubic_start_on_held_out_images(trained):
+    model, history = trained
+    pairs = evaluation_pairs(images()[1], 2)
+    before, after = (evaluate(m, pairs, Protocol(2)).psnr for m in (fsrcnn(2, 32, 5, 1), model))
+    assert after > before + 0.05
+    assert history.step == [10, 20, 30, 40]
+    assert history.loss[-1] < history.loss[0]
+
+
+def test_same_seed_gives_the_same_curve_and_weights(trained):
+    model, history = train()
+    assert history.psnr == trained[1].psnr
+    assert history.loss == trained[1].loss
+    for one, other in zip(model.get_weights(), trained[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_model_ends_with_the_averaged_weights_that_were_validated(trained):
+    model, history = trained
+    pairs = evaluation_pairs(images()[1], 2)  # 96×120: validation cuts the centre 96×96
+    centre = [(lr[:, :, 6:54], hr[:, :, 12:108]) for lr, hr in pairs]
+    # Degrading before the cut moves border pixels a little, hence the tolerance.
+    assert evaluate(model, centre, Protocol(2)).psnr == pytest.approx(max(history.psnr), abs=0.05)
+
+
+def test_killed_run_resumes_to_the_very_same_weights(trained, tmp_path):
+    folder = tmp_path / "run"
+    script = textwrap.dedent(
+        f"""
+        import sys
+        sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
+        from test_training import RECIPE, train
+        train(RECIPE, {str(folder)!r})
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "progress.json").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read().decode()[-2000:]
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = json.loads((folder / "progress.json").read_text())["history"]["step"]
+    assert done
+    assert done[-1] < RECIPE.steps, "the run ended before it could be killed"
+
+    model, history = train(RECIPE, folder, resume=True)
+    assert history.step == [10, 20, 30, 40]
+    assert history.psnr == trained[1].psnr
+    for one, other in zip(model.get_weights(), trained[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    kept = {path.name.split("-")[0] for path in folder.iterdir()}
+    assert kept == {"progress.json", "last", "best"}
+    assert len(list(folder.iterdir())) == 3, "stale checkpoints stay behind"
+
+
+def test_best_checkpoint_holds_the_averaged_weights_alone(tmp_path):
+    model, history = train(RECIPE, tmp_path)
+    (best,) = tmp_path.glob("best-*.weights.h5")
+    (last,) = tmp_path.glob("last-*.weights.h5")
+    assert best.name == f"best-{history.best}.weights.h5"
+    assert best.stat().st_size < last.stat().st_size / 2  # no optimizer state
+    fresh = fsrcnn(2, 32, 5, 1)
+    fresh.load_weights(best)
+    for one, other in zip(fresh.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    with pytest.raises(FileExistsError, match="resume=True"):
+        train(RECIPE, tmp_path)
+    with pytest.raises(ValueError, match=r"learning_rate was 0\.002"):
+        train(Recipe(**{**vars(RECIPE), "learning_rate": 1e-3}), tmp_path, resume=True)
+    # A longer run of the same recipe goes on where the shorter one stopped.
+    longer = train(Recipe(**{**vars(RECIPE), "steps": 60}), tmp_path, resume=True)[1]
+    assert longer.step == [10, 20, 30, 40, 50, 60]
+    assert longer.psnr[:4] == history.psnr
+
+
+def test_early_stopping_ends_the_run_and_keeps_the_best_epoch():
+    # A rate this high makes a bicubic start worse from the first step on.
+    recipe = Recipe(
+        steps=400, hr_patch=24, batch_size=4, steps_per_epoch=5, patience=2, learning_rate=0.3
+    )
+    _, history = train(recipe)
+    assert len(history.psnr) < 80
+    assert len(history.psnr) - 1 - history.best == 2
+
+
+def test_run_of_minutes_ends_on_time():
+    _, history = train(Recipe(steps=None, minutes=0.05, hr_patch=24, batch_size=4))
+    assert 3 <= history.seconds[-1] < 60
+    assert history.step[-1] > 0
+
+
+def test_nan_loss_stops_with_advice_and_leaves_no_broken_checkpoint(tmp_path):
+    recipe = Recipe(
+        steps=40,
+        hr_patch=24,
+        batch_size=4,
+        steps_per_epoch=10,
+        optimizer="sgd",
+        learning_rate=1e18,
+        clipnorm=None,
+        schedule="constant",
+    )
+    with pytest.raises(FloatingPointError, match="lower learning rate"):
+        train(recipe, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+def test_every_optimizer_and_rgb_train_under_xla(optimizer):
+    colour = [image[:48, :48] for image in datasets.load("samples", "train", channels=3)[:3]]
+    recipe = Recipe(
+        steps=4, hr_patch=24, batch_size=2, steps_per_epoch=2, optimizer=optimizer, average=None
+    )
+    model = srcnn(3, channels=3)
+    history = fit(model, colour[:2], colour[2:], recipe)
+    assert np.isfinite(history.psnr).all()
+    assert not np.array_equal(model.get_weights()[0], srcnn(3, channels=3).get_weights()[0])
+
+
+def test_loss_may_be_a_function(tmp_path):
+    recipe = Recipe(**{**vars(RECIPE), "steps": 10, "loss": keras.losses.mean_absolute_error})
+    train(recipe, tmp_path)
+    saved = json.loads((tmp_path / "progress.json").read_text())["recipe"]
+    assert saved["loss"] == "mean_absolute_error"
+
+
+def test_held_out_images_are_every_tenth_and_never_trained_on():
+    train_set, validation = split_validation(list(range(25)), every=10)
+    assert validation == [9, 19]
+    assert sorted(train_set + validation) == list(range(25))
+    with pytest.raises(ValueError, match="one in 10 of 4"):
+        split_validation([1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "lbfgs"}, "adam, rmsprop, sgd"),
+        ({"schedule": "linear"}, "constant, cosine"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"minutes": 2}, "either steps or minutes"),
+        ({"steps": None}, "either steps or minutes"),
+        ({"steps": -1}, "steps is -1"),
+    ],
+)
+def test_recipes_check_their_fields(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**settings)
+
+
+def test_images_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="no validation images"):
+        fit(srcnn(2), images()[0], [], RECIPE)
+    with pytest.raises(ValueError, match="smaller than the crop"):
+        fit(srcnn(2), [np.zeros((10, 10, 1))], images()[1], RECIPE)
