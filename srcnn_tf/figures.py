@@ -197,7 +197,7 @@ def feature_maps(model: keras.Sequential, lr_image: np.ndarray) -> dict[str, np.
             f"the model takes [h, w, {model.input_shape[-1]}]; this image is {lr_image.shape}"
         )
     outputs = [layer.output for layer in model.layers]
-    inside = keras.Model(model.inputs, outputs)
+    inside = keras.Model(model.inputs[0], outputs)
     maps = inside(lr_image[None], training=False)
     return {
         layer.name: np.asarray(output)[0] for layer, output in zip(model.layers, maps, strict=True)

@@ -60,6 +60,8 @@ class Recipe:
         steps_per_epoch: batches from one validation and checkpoint to the next.
         patience: epochs without a better validation PSNR before the run stops early, or None.
         seed: of the crops. (The weights' seed belongs to the model's builder.)
+        jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. On a CPU, True
+            makes FSRCNN's steps shorter and SRCNN's longer.
     """
 
     steps: int | None = 4000
@@ -79,6 +81,7 @@ class Recipe:
     steps_per_epoch: int = 100
     patience: int | None = None
     seed: int = 0
+    jit_compile: bool | str = "auto"
 
     def __post_init__(self):
         """Check what Keras and `random_crops` would not.
@@ -130,6 +133,8 @@ def split_validation(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Hold out every tenth training image for validation; test images choose nothing.
 
+    Exact copies of held-out images are dropped (T91 holds one photograph twice).
+
     Args:
         images: the training images; neighbours in the list that show one scene may be parted.
         every: hold out one image in so many.
@@ -142,11 +147,11 @@ def split_validation(
     """
     if not 1 < every <= len(images):
         raise ValueError(f"cannot hold out one in {every} of {len(images)} images")
-    held_out = range(every - 1, len(images), every)
-    return (
-        [image for i, image in enumerate(images) if i not in held_out],
-        [images[i] for i in held_out],
-    )
+    held_out = list(images[every - 1 :: every])
+    train = [
+        image for image in images if not any(np.array_equal(image, other) for other in held_out)
+    ]
+    return train, held_out
 
 
 def fit(
@@ -210,7 +215,7 @@ def fit(
             ),
             loss=recipe.loss,
             metrics=[PSNR(Protocol(border=scale))],
-            jit_compile=True,
+            jit_compile=recipe.jit_compile,
         )
         run.restore(model)
         # Outermost first: when `run` sees the end of a validation, the averaged weights are
@@ -224,6 +229,7 @@ def fit(
             epochs=math.ceil(recipe.steps / recipe.steps_per_epoch) if recipe.steps else 10**9,
             steps_per_epoch=recipe.steps_per_epoch,
             callbacks=[run, *swap],
+            shuffle=False,  # the crops are random already
             verbose=0,
         )
         model.set_weights(run.best_weights(model))
@@ -267,10 +273,10 @@ class _Run(keras.callbacks.Callback):
             self.step = self.history.step[-1]
 
     def _check_recipe(self) -> None:
-        """Refuse another recipe; only its length may change."""
-        length = {"steps": None, "minutes": None, "patience": None}
-        now = {**_as_json(self.recipe), **length}
-        before = {**self.state["recipe"], **length}
+        """Refuse another recipe; only its length and its compiler may change."""
+        free = dict.fromkeys(["steps", "minutes", "patience", "jit_compile"])
+        now = {**_as_json(self.recipe), **free}
+        before = {**self.state["recipe"], **free}
         changed = [name for name in now if now[name] != before.get(name)]
         if changed:
             raise ValueError(

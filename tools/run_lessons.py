@@ -25,6 +25,7 @@ from typing import Any
 import nbformat
 import papermill
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -203,7 +204,10 @@ def run(lesson: Lesson, folder: Path, cell_seconds: int) -> None:
         lesson.failures.append(f"{type(error).__name__}: {error}")
     lesson.seconds = time.monotonic() - start
     if executed.exists():
-        page, _ = HTMLExporter().from_filename(str(executed))
+        exporter = HTMLExporter()
+        # A progress line was overwritten many times; its last state is what a reader wants.
+        exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
+        page, _ = exporter.from_filename(str(executed))
         executed.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
