@@ -329,6 +329,8 @@ class _Run(keras.callbacks.Callback):
                 f"the loss became {logs['loss']} at step {self.step}. Try a lower learning rate "
                 f"than {self.recipe.learning_rate:g}, or a clipnorm; the last checkpoint is whole"
             )
+        if self.recipe.done(self.step, self._seconds()) >= 1:
+            self.model.stop_training = True
 
     def on_test_end(self, logs=None):
         self.averaged = self.model.get_weights()
@@ -344,8 +346,7 @@ class _Run(keras.callbacks.Callback):
         self._checkpoint(epoch)
         self._report()
         patience = self.recipe.patience
-        stale = patience is not None and epoch - self.history.best >= patience
-        if stale or self.recipe.done(self.step, self._seconds()) >= 1:
+        if patience is not None and epoch - self.history.best >= patience:
             self.model.stop_training = True
 
     def _checkpoint(self, epoch: int) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -109,9 +110,9 @@ def test_best_checkpoint_holds_the_averaged_weights_alone(tmp_path):
     with pytest.raises(FileExistsError, match="resume=True"):
         train(RECIPE, tmp_path)
     with pytest.raises(ValueError, match=r"learning_rate was 0\.002"):
-        train(Recipe(**{**vars(RECIPE), "learning_rate": 1e-3}), tmp_path, resume=True)
+        train(replace(RECIPE, learning_rate=1e-3), tmp_path, resume=True)
     # A longer run of the same recipe goes on where the shorter one stopped.
-    longer = train(Recipe(**{**vars(RECIPE), "steps": 60}), tmp_path, resume=True)[1]
+    longer = train(replace(RECIPE, steps=60), tmp_path, resume=True)[1]
     assert longer.step == [10, 20, 30, 40, 50, 60]
     assert longer.psnr[:4] == history.psnr
 
@@ -124,6 +125,11 @@ def test_early_stopping_ends_the_run_and_keeps_the_best_epoch():
     _, history = train(recipe)
     assert len(history.psnr) < 80
     assert len(history.psnr) - 1 - history.best == 2
+
+
+def test_run_has_no_more_steps_than_asked_for():
+    _, history = train(replace(RECIPE, steps=13))
+    assert history.step == [10, 13]
 
 
 def test_run_of_minutes_ends_on_time():
@@ -167,7 +173,7 @@ def test_every_optimizer_trains_rgb_under_xla(optimizer):
 
 
 def test_loss_may_be_a_function(tmp_path):
-    recipe = Recipe(**{**vars(RECIPE), "steps": 10, "loss": keras.losses.mean_absolute_error})
+    recipe = replace(RECIPE, steps=10, loss=keras.losses.mean_absolute_error)
     train(recipe, tmp_path)
     saved = json.loads((tmp_path / "progress.json").read_text())["recipe"]
     assert saved["loss"] == "mean_absolute_error"
