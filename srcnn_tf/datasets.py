@@ -85,7 +85,7 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
 
 
 def _check_name(name: str | Path) -> str | Path:
-    if name in NAMES or Path(name).is_dir():
+    if name in NAMES or (str(name) and Path(name).is_dir()):
         return name
     raise ValueError(
         f"unknown image set {str(name)!r}: there are {', '.join(NAMES)}, and any folder of images"
@@ -123,7 +123,7 @@ def fetch(registry) -> list[Path]:
         disable=not missing,
         file=sys.stdout,
     )
-    download = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, 60))
+    download = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, 20))
     paths = []
     with bar:
         for name, _, url in lines:

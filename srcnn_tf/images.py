@@ -181,11 +181,12 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
         partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise OSError(
             error.errno, f"cannot write {path} ({error.strerror}); nothing was written"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def as_float(image: np.ndarray, name: str = "image") -> np.ndarray:

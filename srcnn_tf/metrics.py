@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.images import rgb_to_ycbcr, to_channels
+from srcnn_tf.images import to_channels
 
-COLOURS = ("luma", "full-range luma", "rgb", "ycbcr")
+COLOURS = ("luma", "full-range luma", "rgb")
 _FULL_RANGE_LUMA = (0.299, 0.587, 0.114)
 
 
@@ -23,7 +23,7 @@ class Protocol:
 
     Attributes:
         border: pixels to drop at each side; the literature drops as many as the scale.
-        colour: "luma", or one of the slips "full-range luma", "rgb", "ycbcr". Images of one
+        colour: "luma", or one of the slips "full-range luma" and "rgb". Images of one
             channel are compared as they are.
         rounding: round to the 256 levels of an 8-bit file.
     """
@@ -64,11 +64,7 @@ class Protocol:
     def _convert(self, rgb: tf.Tensor) -> tf.Tensor:
         if self.colour == "luma":
             return to_channels(rgb, 1)
-        if self.colour == "full-range luma":
-            return tf.reduce_sum(rgb * _FULL_RANGE_LUMA, axis=-1, keepdims=True)
-        # The conversion is affine, so its matrix can be read off the unit colours.
-        offset = rgb_to_ycbcr(np.zeros(3))
-        return tf.tensordot(rgb, rgb_to_ycbcr(np.eye(3)) - offset, axes=1) + offset
+        return tf.reduce_sum(rgb * _FULL_RANGE_LUMA, axis=-1, keepdims=True)
 
 
 def mse(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:

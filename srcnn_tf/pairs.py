@@ -286,6 +286,8 @@ def crop_then_degrade(
 
     Returns:
         An endless dataset as `random_crops` returns it; each pass over the images draws new crops.
+        A newly built dataset repeats under the same seed (and TensorFlow's global seed, on which
+        the order of `shuffle` depends too).
 
     Raises:
         ValueError: an argument out of its range; for a list, an image smaller than a crop.
@@ -393,6 +395,8 @@ def _turns(flips: bool, rotations: bool) -> list[tuple[int, int, int]]:
 
 def _check_patch(scale: int, hr_patch: int, batch_size: int) -> None:
     check_scale(scale)
+    if not isinstance(hr_patch, (int, np.integer)):
+        raise ValueError(f"hr_patch is {hr_patch!r}: it must be a whole number of pixels")
     if hr_patch < scale or hr_patch % scale:
         below = max(hr_patch // scale, 1) * scale
         raise ValueError(
