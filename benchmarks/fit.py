@@ -22,8 +22,10 @@ SCALE, PATCH, BATCH, STEPS, TURNS = 3, 48, 16, 100, 7
 def main() -> None:
     """Measure both and print a line for each model."""
     images = datasets.load("samples", "train", channels=1)
-    print(f"samples, ×{SCALE}, {BATCH} crops of {PATCH}×{PATCH}, {os.cpu_count()} cores, ")
-    print(f"medians of {TURNS} turns of {STEPS} steps")
+    print(
+        f"samples, ×{SCALE}, {BATCH} crops of {PATCH}×{PATCH}, {os.cpu_count()} cores, "
+        f"medians of {TURNS} turns of {STEPS} steps"
+    )
     for build in (srcnn, fsrcnn):
         crops = random_crops(images, SCALE, PATCH, BATCH)
         constant = tf.data.Dataset.from_tensors(next(iter(crops))).repeat()
@@ -35,7 +37,7 @@ def main() -> None:
         for turn in range(TURNS + 1):
             for kind, data in (("pipeline", crops), ("one batch", constant)):
                 start = time.perf_counter()
-                models[kind].fit(data, steps_per_epoch=STEPS, verbose=0)
+                models[kind].fit(data, steps_per_epoch=STEPS, shuffle=False, verbose=0)
                 if turn:  # the first turn compiles
                     times[kind].append(time.perf_counter() - start)
         ratio = statistics.median(
