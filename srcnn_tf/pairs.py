@@ -317,13 +317,15 @@ def crop_then_degrade(
         hr = tf.image.stateless_random_crop(image, size, seeds[0])
         hr = to_channels(tf.image.convert_image_dtype(hr, tf.float32), channels)
         kind = tf.random.stateless_uniform([], seeds[1], 0, len(turns), tf.int32)
-        transpose, row_step, column_step = tf.unstack(tf.constant(turns)[kind])
-        hr = hr[::row_step, ::column_step]
-        return tf.cond(transpose == 1, lambda: tf.transpose(hr, [1, 0, 2]), lambda: hr)
+        return hr, tf.constant(turns)[kind]
 
-    def degrade_batch(hr):
+    def degrade_batch(hr, turn):
         hr = tf.ensure_shape(hr, [batch_size, hr_patch, hr_patch, channels])
-        lr = tf.einsum("ih,nhwc,jw->nijc", weights, hr, weights)
+        transpose, row_step, column_step = tf.split(turn[..., None, None], 3, axis=1)
+        hr = tf.where(row_step < 0, hr[:, ::-1], hr)
+        hr = tf.where(column_step < 0, hr[:, :, ::-1], hr)
+        hr = tf.where(transpose == 1, tf.transpose(hr, [0, 2, 1, 3]), hr)
+        lr = tf.einsum("jw,niwc->nijc", weights, tf.einsum("ih,nhwc->niwc", weights, hr))
         return tf.round(tf.clip_by_value(lr, 0, 1) * 255) / 255, hr
 
     stream = images.shuffle(shuffle, seed=seed).repeat()
