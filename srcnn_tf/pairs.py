@@ -319,6 +319,7 @@ def crop_then_degrade(
         kind = tf.random.stateless_uniform([], seeds[1], 0, len(turns), tf.int32)
         return hr, tf.constant(turns)[kind]
 
+    @tf.function(jit_compile=True)
     def degrade_batch(hr, turn):
         hr = tf.ensure_shape(hr, [batch_size, hr_patch, hr_patch, channels])
         transpose, row_step, column_step = tf.split(turn[..., None, None], 3, axis=1)
