@@ -11,6 +11,7 @@ first steps of an optimiser, which move all weights alike, do not shift flat are
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -146,6 +147,31 @@ def fsrcnn(
             kernel[:, :, channel, channel] = _keys_deconvolution(scale)
     deconvolution.set_weights([kernel, np.zeros(channels)])
     return model
+
+
+MODELS = {
+    "srcnn-9-1-5": srcnn,
+    "srcnn-9-3-5": partial(srcnn, kernels=(9, 3, 5)),
+    "srcnn-9-5-5": partial(srcnn, kernels=(9, 5, 5)),
+    "fsrcnn": fsrcnn,
+    "fsrcnn-s": partial(fsrcnn, d=32, s=5, m=1),
+}
+
+
+def build(name: str, scale: int, **options) -> keras.Sequential:
+    """Build a network of the papers by its name.
+
+    Args:
+        name: a key of `MODELS`.
+        scale: 2, 3 or 4.
+        **options: other arguments of the builder, such as `channels`, `start` and `seed`.
+
+    Raises:
+        ValueError: unknown name (the message lists what there is); see also the builders.
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}: there are {', '.join(MODELS)}")
+    return MODELS[name](scale, **options)
 
 
 def _check(scale: int, channels: int, start: str) -> None:

@@ -9,7 +9,7 @@ from srcnn_tf import datasets
 from srcnn_tf.images import resize
 from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.metrics import Protocol, psnr
-from srcnn_tf.models import fsrcnn, srcnn
+from srcnn_tf.models import build, fsrcnn, srcnn
 from srcnn_tf.pairs import image_pair
 
 SCALES = [2, 3, 4]
@@ -55,12 +55,12 @@ def test_upsampling_layer_refuses_other_scales(scale):
 @pytest.mark.parametrize(
     ("model", "parameters"),
     [
-        (srcnn(3), 8129),
-        (srcnn(3, (9, 3, 5)), 24513),
-        (srcnn(3, (9, 5, 5)), 57281),
+        (build("srcnn-9-1-5", 3), 8129),
+        (build("srcnn-9-3-5", 3), 24513),
+        (build("srcnn-9-5-5", 3), 57281),
         (srcnn(2, filters=(64, 64), channels=3), 24579),  # the first tutorial's RGB 64-64-3
-        (fsrcnn(3), 12809),
-        (fsrcnn(3, d=32, s=5, m=1), 4086),
+        (build("fsrcnn", 3), 12809),
+        (build("fsrcnn-s", 3), 4086),
     ],
 )
 def test_parameters_are_the_papers(model, parameters):
@@ -97,9 +97,9 @@ def test_fsrcnn_starts_without_a_grid_on_flat_areas():
 
 
 @pytest.mark.parametrize("start", ["bicubic", "random"])
-@pytest.mark.parametrize("build", [srcnn, fsrcnn])
-def test_seed_decides_the_weights(build, start):
-    one, same, other = (build(2, start=start, seed=seed).get_weights() for seed in (1, 1, 2))
+@pytest.mark.parametrize("builder", [srcnn, fsrcnn])
+def test_seed_decides_the_weights(builder, start):
+    one, same, other = (builder(2, start=start, seed=seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -123,10 +123,10 @@ def test_any_image_size_comes_out_enlarged_under_xla(model, size):
     np.testing.assert_allclose(enlarged, np.asarray(model(images)), atol=1e-4)
 
 
-@pytest.mark.parametrize("build", [srcnn, fsrcnn])
+@pytest.mark.parametrize("builder", [srcnn, fsrcnn])
 @pytest.mark.parametrize("start", ["bicubic", "random"])
-def test_every_weight_learns_under_xla(build, start):
-    model = build(2, start=start)
+def test_every_weight_learns_under_xla(builder, start):
+    model = builder(2, start=start)
     generator = np.random.default_rng(0)
     lr_images = generator.random((4, 8, 8, 1)).astype(np.float32)
     hr_images = generator.random((4, 16, 16, 1)).astype(np.float32)
@@ -142,6 +142,7 @@ def test_every_weight_learns_under_xla(build, start):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: build("vdsr", 3), "srcnn-9-1-5, srcnn-9-3-5, srcnn-9-5-5, fsrcnn, fsrcnn-s"),
         (lambda: srcnn(5), "2, 3 or 4"),
         (lambda: fsrcnn(1), "2, 3 or 4"),
         (lambda: srcnn(3, channels=2), "1 .luma. or 3 .RGB."),
