@@ -23,6 +23,7 @@ MAX_WORDS = {"03_srcnn": 1700}
 
 # What Colab had installed on 2026-08-19, of what we depend on.
 COLAB = {
+    "keras": "3.13.2",
     "matplotlib": "3.10.0",
     "numpy": "2.1.3",
     "opencv-python-headless": "5.0.0.93",
@@ -30,6 +31,7 @@ COLAB = {
     "pooch": "1.9.0",
     "requests": "2.32.4",
     "scikit-image": "0.25.2",
+    "scipy": "1.16.3",
     "tensorflow": "2.20.0",
     "tqdm": "4.67.3",
 }
