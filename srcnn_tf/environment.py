@@ -1,5 +1,6 @@
 """What a lesson runs on."""
 
+import os
 import platform
 import sys
 from importlib.metadata import version
@@ -20,3 +21,10 @@ def describe() -> str:
     else:
         lines.append("Device: CPU, which is all this lesson needs.")
     return "\n".join(lines)
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux, where a container or taskset may grant fewer
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -66,7 +66,7 @@ def read_image(path: str | Path) -> np.ndarray:
                 orientation = 1
                 with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixels
                     orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                pixels = _read_16_bit(path) if _is_16_bit(path) else _pixels(image)
+                pixels = _read_16_bit(path) if is_16_bit(path) else _pixels(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{path} is refused as a decompression bomb: {error}. Images of at most "
@@ -80,10 +80,26 @@ def read_image(path: str | Path) -> np.ndarray:
     return np.ascontiguousarray(as_float(pixels))
 
 
-def _is_16_bit(path: Path) -> bool:
-    with path.open("rb") as file:
+def is_16_bit(path: str | Path) -> bool:
+    """Tell whether a file is a PNG of 16 bits a channel."""
+    with Path(path).open("rb") as file:
         head = file.read(25)
     return head.startswith(b"\x89PNG") and head[24] == 16  # the bit depth in the IHDR chunk
+
+
+def icc_profile(path: str | Path, channels: int) -> bytes | None:
+    """Return the ICC profile of an image file, if it is one for so many channels.
+
+    Where `read_image` converts colours, as from CMYK to RGB, the file's profile no longer fits.
+
+    Args:
+        path: an image file.
+        channels: 1 for grey, 3 or 4 for RGB.
+    """
+    with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+        profile = image.info.get("icc_profile") or b""
+    # Bytes 16 to 19 of a profile name the colours that it is for (ICC.1, section 7.2.8).
+    return profile if profile[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
 
 
 def _read_16_bit(path: Path) -> np.ndarray:
@@ -103,7 +119,12 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("RGBA" if transparent else "RGB"))
 
 
-def write_image(path: str | Path, image: np.ndarray, overwrite: bool = False) -> None:
+def write_image(
+    path: str | Path,
+    image: np.ndarray,
+    overwrite: bool = False,
+    profile: bytes | None = None,
+) -> None:
     """Write an image file, whole or not at all.
 
     Pixels are written upright and without an EXIF block, so no orientation can be applied twice.
@@ -114,6 +135,7 @@ def write_image(path: str | Path, image: np.ndarray, overwrite: bool = False) ->
             8 bits, with a network's overshoot clipped; uint8 is written as it is, uint16 to
             16-bit PNG.
         overwrite: replace a file that is there.
+        profile: ICC profile for an 8-bit PNG or JPEG file; BMP holds none.
 
     Raises:
         FileExistsError: the file is there and `overwrite` is false.
@@ -123,9 +145,8 @@ def write_image(path: str | Path, image: np.ndarray, overwrite: bool = False) ->
         OSError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise ValueError(f"cannot write {path}: its suffix must be one of {', '.join(FORMATS)}")
+    check_target(path, overwrite)
+    kind = FORMATS[path.suffix.lower()]
     image = np.asarray(image)
     if image.ndim == 2:
         image = image[..., None]
@@ -144,7 +165,7 @@ def write_image(path: str | Path, image: np.ndarray, overwrite: bool = False) ->
         buffer = io.BytesIO()
         pixels = image if image.dtype == np.uint8 else _to_bytes(image)
         Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
-            buffer, kind, **({"quality": 95} if kind == "JPEG" else {})
+            buffer, kind, icc_profile=profile, **({"quality": 95} if kind == "JPEG" else {})
         )
         data = buffer.getvalue()
     write_file(path, data, overwrite)
@@ -172,10 +193,7 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
         OSError: the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists and is kept; pass overwrite=True to replace it")
+    check_place(path, overwrite)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         partial.write_bytes(data)
@@ -187,6 +205,30 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def check_target(path: str | Path, overwrite: bool = False) -> None:
+    """Raise what `write_image` would raise for this path, before any work is done.
+
+    Raises:
+        FileExistsError: the file is there and `overwrite` is false.
+        FileNotFoundError: there is no such folder.
+        ValueError: unknown suffix.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"cannot write {path}: its suffix must be one of {', '.join(FORMATS)}")
+    check_place(path, overwrite)
+
+
+def check_place(path: Path, overwrite: bool = False) -> None:
+    """Raise what `write_file` would raise for this path, before any work is done."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{path} exists and is kept; overwrite=True, or --overwrite, replaces it"
+        )
 
 
 def as_float(image: np.ndarray, name: str = "image") -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from keras import layers
 
 from srcnn_tf.images import resize_weights
-from srcnn_tf.layers import BicubicUpsampling
+from srcnn_tf.layers import BicubicUpsampling, Deconvolution
 from srcnn_tf.pairs import check_scale
 
 STARTS = ("bicubic", "random")
@@ -131,7 +131,7 @@ def fsrcnn(
     for name, n, f in parts:
         model.add(layers.Conv2D(n, f, padding="same", name=name))
         model.add(layers.PReLU(shared_axes=[1, 2], name=f"{name}_prelu"))
-    model.add(layers.Conv2DTranspose(channels, 9, scale, padding="same", name="deconvolution"))
+    model.add(Deconvolution(channels, 9, scale, name="deconvolution"))
 
     generator = np.random.default_rng(seed)
     for layer in model.layers[:-1:2]:

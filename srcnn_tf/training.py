@@ -275,7 +275,7 @@ class _Run(keras.callbacks.Callback):
     def _check_recipe(self) -> None:
         """Refuse another recipe; only its length and its compiler may change."""
         free = dict.fromkeys(["steps", "minutes", "patience", "jit_compile"])
-        now = {**_as_json(self.recipe), **free}
+        now = {**recipe_as_json(self.recipe), **free}
         before = {**self.state["recipe"], **free}
         changed = [name for name in now if now[name] != before.get(name)]
         if changed:
@@ -353,7 +353,7 @@ class _Run(keras.callbacks.Callback):
         """Save the epoch under names of its own, then make them the state in one move."""
         before = self.state or {}
         self.state = {
-            "recipe": _as_json(self.recipe),
+            "recipe": recipe_as_json(self.recipe),
             "history": asdict(self.history),
             "last": f"last-{epoch}.weights.h5",
             "best": f"best-{epoch}.weights.h5",
@@ -381,7 +381,7 @@ def _uncompiled(model: keras.Model) -> keras.Model:
     return type(model).from_config(model.get_config())
 
 
-def _as_json(recipe: Recipe) -> dict:
+def recipe_as_json(recipe: Recipe) -> dict:
     """Return a recipe as JSON gives it back: tuples as lists, functions by name."""
     loss = recipe.loss if isinstance(recipe.loss, str) else recipe.loss.__name__
     return json.loads(json.dumps(asdict(replace(recipe, loss=loss))))

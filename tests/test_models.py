@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from srcnn_tf import datasets
 from srcnn_tf.images import resize
-from srcnn_tf.layers import BicubicUpsampling
+from srcnn_tf.layers import BicubicUpsampling, Deconvolution, space_from_depth
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build, fsrcnn, srcnn
 from srcnn_tf.pairs import image_pair
@@ -50,6 +50,36 @@ def test_keras_own_bicubic_upsampling_does_not_compile_under_xla_and_ours_does()
 def test_upsampling_layer_refuses_other_scales(scale):
     with pytest.raises(ValueError, match="whole number"):
         BicubicUpsampling(scale)
+
+
+@pytest.mark.parametrize(("kernel", "scale"), [(9, 1), (9, 2), (9, 3), (9, 4), (5, 5), (4, 3)])
+@pytest.mark.parametrize("maps", [(1, 1), (4, 3)])
+def test_deconvolution_is_keras_own_with_the_same_weights(kernel, scale, maps):
+    generator = np.random.default_rng(0)
+    images = generator.random((2, 5, 7, maps[0])).astype(np.float32)
+    options = {"padding": "same", "activation": "relu"}
+    keras_own = keras.layers.Conv2DTranspose(maps[1], kernel, scale, **options)
+    ours = Deconvolution(maps[1], kernel, scale, activation="relu")
+    for layer in (keras_own, ours):
+        layer.build(images.shape)
+        layer.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in layer.weights])
+    expected = np.asarray(keras_own(images))
+    np.testing.assert_allclose(np.asarray(ours(images)), expected, atol=1e-5)
+    assert tuple(ours.compute_output_shape(images.shape)) == expected.shape
+    again = Deconvolution.from_config(ours.get_config())
+    again.build(images.shape)
+    again.set_weights(ours.get_weights())
+    np.testing.assert_allclose(np.asarray(again(images)), expected, atol=1e-5)
+
+
+def test_deconvolution_refuses_a_kernel_that_leaves_gaps():
+    with pytest.raises(ValueError, match="kernel_size 2 and scale 3"):
+        Deconvolution(1, 2, 3)
+
+
+def test_space_from_depth_is_tensorflows_depth_to_space():
+    phases = np.random.default_rng(0).random((2, 3, 5, 18)).astype(np.float32)
+    np.testing.assert_array_equal(space_from_depth(phases, 3), tf.nn.depth_to_space(phases, 3))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,166 @@
+"""The command line: `python -m srcnn_tf upscale`, `train` and `benchmark`.
+
+Each command imports what it needs when it runs: TensorFlow takes seconds, `--help` should not.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+SCALES = (2, 3, 4)
+MODELS = ("srcnn-9-1-5", "srcnn-9-3-5", "srcnn-9-5-5", "fsrcnn", "fsrcnn-s")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: the words after `python -m srcnn_tf`; None takes them from the command line.
+
+    Returns:
+        The exit code: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about GPUs
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        print(f"srcnn_tf {options.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m srcnn_tf", description="Image super-resolution with SRCNN and FSRCNN."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_upscale(commands)
+    _add_train(commands)
+    _add_benchmark(commands)
+    return parser
+
+
+def _add_upscale(commands) -> None:
+    parser = commands.add_parser(
+        "upscale",
+        help="enlarge an image file or a folder of them",
+        description="Enlarge PNG, JPEG and BMP files: grey, RGB, RGBA or palette, 8 or 16 bits. "
+        "The network enlarges the luma; chroma and alpha are interpolated.",
+    )
+    parser.add_argument("source", metavar="IN", type=Path, help="image file, or folder of them")
+    parser.add_argument(
+        "target",
+        metavar="OUT",
+        type=Path,
+        nargs="?",
+        help="file or folder to write (default: beside IN, with _x3 or so in its name)",
+    )
+    parser.add_argument("--scale", type=int, choices=SCALES, default=3, help="default: %(default)s")
+    parser.add_argument("--model", default="fsrcnn", help="a shipped network (default: fsrcnn)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.set_defaults(run=_upscale)
+
+
+def _upscale(options: argparse.Namespace) -> None:
+    if not options.source.exists():
+        raise FileNotFoundError(f"there is no file or folder {options.source}")
+    from srcnn_tf.pretrained import load_pretrained
+    from srcnn_tf.upscaling import upscale_file, upscale_folder
+
+    model = load_pretrained(options.model, options.scale)
+    source, target = options.source, options.target
+    if source.is_dir():
+        target = target or source.with_name(f"{source.resolve().name}_x{options.scale}")
+        upscale_folder(source, target, model, options.overwrite)
+    else:
+        target = target or source.with_name(f"{source.stem}_x{options.scale}.png")
+        upscale_file(source, target, model, options.overwrite)
+    print(f"wrote {target}")
+
+
+def _add_train(commands) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a network and write its weights and a card that says how",
+        description="Train a network. One training image in ten is held out to validate.",
+    )
+    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("--scale", type=int, choices=SCALES, required=True)
+    parser.add_argument(
+        "--data",
+        default="t91+general100",
+        help="image sets or folders, joined by + (default: %(default)s)",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, help="length in minutes of training (default: 10)")
+    length.add_argument("--steps", type=int, help="length in batches")
+    parser.add_argument("--out", required=True, help="folder for weights, card and checkpoints")
+    parser.add_argument("--seed", type=int, default=0, help="of crops and weights (default: 0)")
+    parser.add_argument("--start", choices=("bicubic", "random"), default="bicubic")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    parser.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from srcnn_tf.pretrained import default_recipe, train
+
+    minutes = 10 if options.steps is options.minutes is None else options.minutes
+    recipe = default_recipe(
+        options.model,
+        options.scale,
+        steps=options.steps,
+        minutes=minutes,
+        seed=options.seed,
+    )
+    data = options.data.split("+")
+    try:
+        history = train(
+            options.model, options.scale, data, recipe, options.out, options.start, options.resume
+        )
+    except KeyboardInterrupt:
+        print("\nThe last checkpoint is whole: the same command with --resume goes on.")
+        raise
+    print(
+        f"{options.model} ×{options.scale}: validation PSNR {history.psnr[history.best]:.2f} dB at "
+        f"step {history.step[history.best]} of {history.step[-1]}, "
+        f"{history.seconds[-1] / 60:.1f} minutes; weights and card are in {options.out}"
+    )
+
+
+def _add_benchmark(commands) -> None:
+    parser = commands.add_parser(
+        "benchmark",
+        help="score the shipped networks beside the published figures",
+        description="PSNR and SSIM on luma under the literature's protocol, parameters, "
+        "multiply-adds per HR pixel and milliseconds per HR megapixel, beside the published "
+        "figures and their sources.",
+    )
+    parser.add_argument("--models", nargs="+", help="networks and interpolations (default: all)")
+    parser.add_argument(
+        "--sets", nargs="+", default=["set5", "set14"], help="image sets or folders"
+    )
+    parser.add_argument("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table as CSV")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    parser.set_defaults(run=_benchmark)
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from srcnn_tf import benchmark
+    from srcnn_tf.images import check_place, write_file
+
+    if options.csv:
+        check_place(options.csv, options.overwrite)
+    rows = list(benchmark.run(options.models, options.sets, options.scales))
+    if not rows:
+        raise ValueError("there is nothing to show: no set or no weights were found")
+    print(benchmark.to_text(rows))
+    if options.csv:
+        write_file(options.csv, benchmark.to_csv(rows).encode(), options.overwrite)
+        print(f"wrote {options.csv}")

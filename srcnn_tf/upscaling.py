@@ -1,0 +1,251 @@
+"""Enlarge images: colour, alpha and tiles around a network that sees luma."""
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from tqdm import tqdm
+
+from srcnn_tf.images import (
+    FORMATS,
+    as_float,
+    check_target,
+    icc_profile,
+    is_16_bit,
+    quantise,
+    read_image,
+    resize,
+    rgb_to_ycbcr,
+    write_image,
+    ycbcr_to_rgb,
+)
+from srcnn_tf.layers import BicubicUpsampling
+
+TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
+BICUBIC_REACH = 2  # LR pixels
+_functions: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def graph_function(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
+    """Return a model as one TensorFlow graph for inputs of any size, traced once.
+
+    For a single image it takes a fraction of the time of `model.predict`, which sets up a dataset
+    and callbacks in every call (`benchmarks/inference.py`). It follows the model's weights.
+
+    Args:
+        model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`, float32.
+    """
+    if model not in _functions:
+        reference = weakref.ref(model)  # or the dictionary would keep every model alive
+        signature = [tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)]
+        _functions[model] = tf.function(
+            lambda lr_images: reference()(lr_images, training=False), input_signature=signature
+        )
+    return _functions[model]
+
+
+def scale_of(model: keras.Model) -> int:
+    """Return the factor by which a model enlarges."""
+    return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
+
+
+def reach(model: keras.Sequential) -> int:
+    """Return how far, in LR pixels, an input pixel may lie from an output pixel that it changes.
+
+    The receptive field is at most `2·reach + 1` LR pixels wide.
+
+    Args:
+        model: convolutions, deconvolutions and bicubic enlargements; its other layers are taken to
+            treat each pixel by itself.
+
+    Derived in lesson 04.
+    """
+    pixels = 0
+    for layer in reversed(model.layers):
+        if isinstance(layer, BicubicUpsampling):
+            pixels = -(-pixels // layer.scale) + BICUBIC_REACH
+        elif isinstance(layer, layers.Conv2DTranspose):
+            size, scale = layer.kernel_size[0], layer.strides[0]
+            before = (size - scale) // 2  # as in `layers.Deconvolution`
+            pixels += max(size - 1 - before, before + scale - 1)
+            pixels //= scale
+        elif isinstance(layer, layers.Conv2D):
+            pixels += layer.kernel_size[0] // 2 * layer.dilation_rate[0]
+    return pixels
+
+
+def upscale(
+    image: np.ndarray,
+    model: keras.Sequential,
+    dtype: type = np.float32,
+    tile: int = TILE,
+    progress: bool = False,
+) -> np.ndarray:
+    """Enlarge one image with a network, tile by tile, so that memory stays flat.
+
+    A network for luma enlarges the luma (BT.601; a grey image is its own luma); chroma and alpha
+    are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves. Tiles
+    overlap by the network's reach: the result does not depend on them.
+
+    Args:
+        image: `[h, w, c]`, c = 1, 3 or 4 (RGBA); uint8, uint16, or floats in [0, 1].
+        model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`, c = 1 or 3; see
+            `pretrained.load_pretrained`.
+        dtype: of the result: `np.float32` for values in [0, 1], `np.uint8` for 0 to 255.
+        tile: side of a tile in LR pixels.
+        progress: show a bar.
+
+    Returns:
+        `[s·h, s·w, c]`, rounded to the 256 levels of an 8-bit file.
+
+    Raises:
+        ValueError: not an image; a grey image for a network for RGB; a tile that is no larger than
+            its overlaps.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
+        raise ValueError(
+            f"an image is [h, w, c] with c = 1, 3 or 4; this array has shape {image.shape}"
+        )
+    if image.shape[2] == 1 and model.input_shape[-1] == 3:
+        raise ValueError("this network enlarges RGB images; this image is grey")
+    overlap = max(reach(model), BICUBIC_REACH)
+    if tile <= 2 * overlap:
+        raise ValueError(f"tile is {tile}: it must be above {2 * overlap}, twice the overlap")
+    height, width, channels = image.shape
+    scale = scale_of(model)
+    result = np.empty((height * scale, width * scale, channels), dtype)
+    spans = [
+        (rows, columns)
+        for rows in _spans(height, tile, overlap)
+        for columns in _spans(width, tile, overlap)
+    ]
+    for rows, columns in tqdm(spans, "enlarging", file=sys.stdout, disable=not progress):
+        lr_tile = as_float(image[rows.tile, columns.tile])
+        sr_tile = _enlarge(lr_tile, model, scale)[rows.kept(scale), columns.kept(scale)]
+        result[rows.place(scale), columns.place(scale)] = quantise(sr_tile, dtype)
+    return result
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One axis of a tile: it covers start to stop, of which first to last are kept."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    @property
+    def tile(self) -> slice:
+        return slice(self.start, self.stop)
+
+    def kept(self, scale: int) -> slice:
+        return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
+
+    def place(self, scale: int) -> slice:
+        return slice(self.first * scale, self.last * scale)
+
+
+def _spans(length: int, tile: int, overlap: int) -> Iterator[_Span]:
+    """Cut an axis into tiles of one size; the first and the last end where the image ends.
+
+    The network pads there itself, as it would without tiles.
+    """
+    first = 0
+    while first < length:
+        start = max(0, min(first - overlap, length - tile))
+        stop = min(start + tile, length)
+        last = stop if stop == length else stop - overlap
+        yield _Span(start, stop, first, last)
+        first = last
+
+
+def _enlarge(image: np.ndarray, model: keras.Sequential, scale: int) -> np.ndarray:
+    """Enlarge floats `[h, w, c]`: the network's channels by the network, the others by bicubic."""
+    network = graph_function(model)
+    size = (image.shape[0] * scale, image.shape[1] * scale)
+    colour, alpha = image[..., :3], image[..., 3:]
+    if colour.shape[2] == model.input_shape[-1]:
+        sr_colour = network(colour[None])[0].numpy()
+    else:
+        ycbcr = rgb_to_ycbcr(colour)
+        sr_luma = network(ycbcr[None, ..., :1])[0].numpy()
+        sr_colour = ycbcr_to_rgb(np.dstack([sr_luma, resize(ycbcr[..., 1:], size)]))
+    return np.dstack([sr_colour, resize(alpha, size)]) if alpha.shape[2] else sr_colour
+
+
+def upscale_file(
+    source: str | Path,
+    target: str | Path,
+    model: keras.Sequential,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> None:
+    """Enlarge an image file: upright, with its ICC profile, in 8 bits, whole or not at all.
+
+    Args:
+        source: a PNG, JPEG or BMP file.
+        target: the file to write; its suffix chooses the format.
+        model: see `upscale`.
+        overwrite: replace a target that is there.
+        progress: show a bar, and say when 16 bits become 8.
+
+    Raises:
+        FileNotFoundError: no such source, or no folder for the target.
+        FileExistsError: the target is there and `overwrite` is false.
+        ValueError: the source is no whole image; the target's format cannot hold the result.
+    """
+    check_target(target, overwrite)
+    image = read_image(source)
+    if image.shape[2] == 4 and Path(target).suffix.lower() != ".png":
+        raise ValueError(f"{source} has an alpha channel, which only .png holds, not {target}")
+    if is_16_bit(source):
+        print(f"{source} holds 16 bits a channel; {target} will hold 8")
+    sr_image = upscale(image, model, np.uint8, progress=progress)
+    write_image(target, sr_image, overwrite, icc_profile(source, image.shape[2]))
+
+
+def upscale_folder(
+    source: str | Path, target: str | Path, model: keras.Sequential, overwrite: bool = False
+) -> None:
+    """Enlarge every PNG, JPEG and BMP file of a folder into another, as PNG files.
+
+    Args:
+        source: the folder; its other files and its subfolders are passed over.
+        target: the folder to write to; made if it is not there.
+        model: see `upscale`.
+        overwrite: replace files that are there.
+
+    Raises:
+        FileNotFoundError: the folder holds no image files.
+        FileExistsError: a file that would be written is there and `overwrite` is false.
+        ValueError: two images would get the same name; some files are no whole images (the others
+            are enlarged first, and the message names those left out).
+    """
+    source, target = Path(source), Path(target)
+    sources = sorted(path for path in source.iterdir() if path.suffix.lower() in FORMATS)
+    if not sources:
+        raise FileNotFoundError(f"there are no image files ({', '.join(FORMATS)}) in {source}")
+    targets = [target / f"{path.stem}.png" for path in sources]
+    if len(set(targets)) < len(targets):
+        raise ValueError(f"{source} holds images that differ in their suffix alone: rename them")
+    target.mkdir(parents=True, exist_ok=True)
+    for path in targets:
+        check_target(path, overwrite)
+    failures = []
+    for path, result in zip(tqdm(sources, str(source), file=sys.stdout), targets, strict=True):
+        try:
+            upscale_file(path, result, model, overwrite, progress=False)
+        except ValueError as error:
+            failures.append(str(error))
+    if failures:
+        raise ValueError(
+            f"{len(failures)} of {len(sources)} files were not enlarged:\n" + "\n".join(failures)
+        )

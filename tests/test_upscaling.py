@@ -1,0 +1,307 @@
+"""upscale: tiles change nothing, colour and alpha are right, files are whole or not there."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+import srcnn_tf
+from srcnn_tf import datasets
+from srcnn_tf.images import quantise, read_image, resize, rgb_to_ycbcr, write_image
+from srcnn_tf.models import build, fsrcnn, srcnn
+from srcnn_tf.upscaling import (
+    graph_function,
+    reach,
+    scale_of,
+    upscale,
+    upscale_file,
+    upscale_folder,
+)
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def shaken(model: keras.Sequential, strength: float = 0.05) -> keras.Sequential:
+    """Give every weight a say, as training does: the start alone ignores most feature maps."""
+    generator = np.random.default_rng(0)
+    model.set_weights([w + generator.normal(0, strength, w.shape) for w in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    return datasets.load("samples", "test", channels=3)[1][:90, :140]
+
+
+@pytest.fixture(scope="module")
+def bicubic():
+    """A network that is bicubic interpolation, to the grey level."""
+    return srcnn(2)
+
+
+# -- tiles ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["srcnn-9-1-5", "srcnn-9-5-5", "fsrcnn", "fsrcnn-s"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_tiles_leave_no_trace(photograph, name, scale):
+    model = shaken(build(name, scale))
+    whole = upscale(photograph, model, np.uint8)
+    tiled = upscale(photograph, model, np.uint8, tile=2 * reach(model) + 13)
+    assert np.abs(whole.astype(int) - tiled).max() <= 1
+    assert whole.std() > 5
+
+
+def test_a_smaller_overlap_would_show(photograph, monkeypatch):
+    model = shaken(fsrcnn(3))
+    whole = upscale(photograph, model, np.uint8)
+    monkeypatch.setattr("srcnn_tf.upscaling.reach", lambda model: 2)
+    tiled = upscale(photograph, model, np.uint8, tile=27)
+    assert np.abs(whole.astype(int) - tiled).max() > 1
+
+
+@pytest.mark.parametrize(
+    "model", [build("srcnn-9-5-5", 3), build("fsrcnn", 2), build("fsrcnn", 3), build("fsrcnn-s", 4)]
+)
+def test_reach_is_where_gradients_end(model):
+    """All weights positive and no bias: no path from an input pixel can cancel or be cut."""
+    model.set_weights([np.full(w.shape, 0.01) for w in model.get_weights()])
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.PReLU):
+            layer.alpha.assign(np.ones(layer.alpha.shape))
+    side, scale = 41, scale_of(model)
+    image = np.zeros((1, side, side, 1), np.float32)
+    reached = 0
+    dark = graph_function(model)(image).numpy()
+    image[0, side // 2, side // 2] = 1
+    changed = np.argwhere(np.abs(graph_function(model)(image).numpy() - dark)[0, :, :, 0] > 1e-12)
+    reached = np.abs(changed // scale - side // 2).max()
+    assert 0 <= reach(model) - reached <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (5, 3)])
+def test_small_images(bicubic, size):
+    image = np.random.default_rng(0).random((*size, 1)).astype(np.float32)
+    expected = resize(image, (size[0] * 2, size[1] * 2))
+    np.testing.assert_allclose(upscale(image, bicubic), np.clip(expected, 0, 1), atol=0.6 / 255)
+
+
+# -- colour ---------------------------------------------------------------------------------------
+
+
+def test_luma_is_the_networks_and_chroma_and_alpha_are_bicubic(photograph):
+    model = shaken(fsrcnn(2), 0.005)
+    alpha = np.linspace(0, 1, photograph.shape[1], dtype=np.float32) * np.ones((90, 1))
+    size = (180, 280)
+    ycbcr = rgb_to_ycbcr(0.2 + 0.5 * photograph)
+    image = np.dstack([0.2 + 0.5 * photograph, alpha]).astype(np.float32)
+    result = upscale(image, model)
+    luma = np.asarray(model(ycbcr[None, ..., :1]))[0]
+    inside = ((result[..., :3] > 0) & (result[..., :3] < 1)).all(axis=2)
+    assert inside.mean() > 0.9
+    sr_ycbcr = rgb_to_ycbcr(result[..., :3])
+    expected = np.dstack([luma, resize(ycbcr[..., 1:], size)])
+    assert np.abs(sr_ycbcr - expected)[inside].max() < 1 / 255
+    np.testing.assert_array_equal(
+        result[..., 3:], quantise(resize(alpha[..., None].astype(np.float32), size))
+    )
+
+
+def test_grey_is_its_own_luma(photograph):
+    model, grey = shaken(fsrcnn(3)), photograph[..., :1]
+    expected = quantise(np.asarray(model(grey[None]))[0])
+    np.testing.assert_allclose(upscale(grey, model), expected, atol=1.01 / 255)
+
+
+def test_types_of_the_image_and_of_the_result_agree(photograph, bicubic):
+    levels = quantise(photograph, np.uint8)
+    floats = upscale(levels / np.float32(255), bicubic)
+    assert floats.dtype == np.float32
+    np.testing.assert_array_equal(np.rint(floats * 255), upscale(levels, bicubic, np.uint8))
+    np.testing.assert_array_equal(upscale(levels.astype(np.uint16) * 257, bicubic), floats)
+
+
+def test_a_network_for_rgb_sees_the_colours(photograph):
+    model = srcnn(2, channels=3)
+    expected = np.clip(resize(photograph, (180, 280)), 0, 1)
+    np.testing.assert_allclose(upscale(photograph, model), expected, atol=1.01 / 255)
+    with pytest.raises(ValueError, match="this image is grey"):
+        upscale(photograph[..., :1], model)
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "message"),
+    [
+        (np.zeros((4, 4), np.float32), {}, r"shape \(4, 4\)"),
+        (np.zeros((4, 4, 2), np.float32), {}, "c = 1, 3 or 4"),
+        (np.zeros((0, 4, 1), np.float32), {}, "shape"),
+        (np.full((4, 4, 1), 7.0), {}, "divide 8-bit values by 255"),
+        (np.zeros((40, 40, 1), np.float32), {"tile": 8}, "tile is 8: it must be above"),
+    ],
+)
+def test_bad_input_is_told(bicubic, image, options, message):
+    with pytest.raises(ValueError, match=message):
+        upscale(image, bicubic, **options)
+
+
+def test_graph_function_follows_the_weights_and_does_not_keep_models_alive(photograph):
+    import gc
+    import weakref
+
+    model, lr_images = fsrcnn(2), photograph[None, ..., :1]
+    before = graph_function(model)(lr_images).numpy()
+    assert graph_function(model) is graph_function(model)
+    shaken(model)
+    after = graph_function(model)(lr_images).numpy()
+    np.testing.assert_allclose(after, np.asarray(model(lr_images)), atol=1e-5)
+    assert np.abs(after - before).max() > 0.01
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+def test_public_names_are_lazy_and_there():
+    assert srcnn_tf.upscale is upscale
+    with pytest.raises(AttributeError, match="no attribute 'upscal'"):
+        srcnn_tf.upscal  # noqa: B018
+    code = "import sys, srcnn_tf, srcnn_tf.cli; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# -- files ----------------------------------------------------------------------------------------
+
+
+def save(path: Path, image: Image.Image, **options) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def kinds(folder: Path, photograph: np.ndarray) -> dict[str, tuple[Path, str]]:
+    """One file of each kind, with the Pillow mode its enlargement should have."""
+    rgb = Image.fromarray(quantise(photograph, np.uint8))
+    rgba = rgb.copy()
+    rgba.putalpha(rgb.convert("L"))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    levels = np.rint(photograph * 65535).astype(np.uint16)
+    cv2.imwrite(str(folder / "deep.png"), levels[..., ::-1])
+    cv2.imwrite(str(folder / "deep_grey.png"), levels[..., 0])
+    return {
+        "grey": (save(folder / "grey.png", rgb.convert("L")), "L"),
+        "rgb": (save(folder / "rgb.bmp", rgb), "RGB"),
+        "rgba": (save(folder / "rgba.png", rgba), "RGBA"),
+        "palette": (save(folder / "palette.png", rgb.convert("P")), "RGB"),
+        "exif": (save(folder / "exif.jpg", rgb, exif=turned), "RGB"),
+        "16-bit RGB": (folder / "deep.png", "RGB"),
+        "16-bit grey": (folder / "deep_grey.png", "L"),
+    }
+
+
+@pytest.mark.parametrize(
+    "kind", ["grey", "rgb", "rgba", "palette", "exif", "16-bit RGB", "16-bit grey"]
+)
+def test_every_kind_of_file(tmp_path, photograph, bicubic, capsys, kind):
+    source, mode = kinds(tmp_path, photograph)[kind]
+    target = tmp_path / "out.png"
+    upscale_file(source, target, bicubic)
+    assert ("holds 16 bits" in capsys.readouterr().out) == ("16-bit" in kind)
+    with Image.open(target) as written:
+        assert written.mode == mode
+    image = read_image(source)
+    if kind == "exif":
+        assert image.shape[:2] == (140, 90)
+    enlarged = read_image(target)
+    assert enlarged.shape == (2 * image.shape[0], 2 * image.shape[1], image.shape[2])
+    np.testing.assert_array_equal(enlarged, upscale(image, bicubic))
+    assert np.abs(enlarged - np.clip(resize(image, enlarged.shape[:2]), 0, 1)).max() < 0.05
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_the_icc_profile_is_kept(tmp_path, photograph, bicubic, suffix):
+    rgb = Image.fromarray(quantise(photograph, np.uint8))
+    source = save(tmp_path / "in.png", rgb, icc_profile=SRGB)
+    upscale_file(source, tmp_path / f"out{suffix}", bicubic, progress=False)
+    with Image.open(tmp_path / f"out{suffix}") as written:
+        assert written.info["icc_profile"] == SRGB
+
+
+def test_a_profile_for_other_colours_is_dropped(tmp_path, photograph, bicubic):
+    cmyk = SRGB[:16] + b"CMYK" + SRGB[20:]
+    rgb = Image.fromarray(quantise(photograph, np.uint8))
+    source = save(tmp_path / "in.jpg", rgb.convert("CMYK"), icc_profile=cmyk)
+    upscale_file(source, tmp_path / "out.png", bicubic, progress=False)
+    with Image.open(tmp_path / "out.png") as written:
+        assert written.mode == "RGB"
+        assert "icc_profile" not in written.info
+
+
+def test_a_file_that_is_there_is_kept_unless_told_otherwise(tmp_path, photograph, bicubic):
+    write_image(tmp_path / "in.png", photograph)
+    target = tmp_path / "out.png"
+    target.write_bytes(b"dear")
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        upscale_file(tmp_path / "in.png", target, bicubic)
+    assert target.read_bytes() == b"dear"
+    upscale_file(tmp_path / "in.png", target, bicubic, overwrite=True)
+    assert read_image(target).shape == (180, 280, 3)
+
+
+def test_nothing_is_left_behind_where_writing_fails(tmp_path, photograph, bicubic, monkeypatch):
+    write_image(tmp_path / "in.png", photograph)
+
+    def full_disk(path, data):
+        path.open("wb").write(data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OSError, match="nothing was written"):
+        upscale_file(tmp_path / "in.png", tmp_path / "out.png", bicubic)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_alpha_needs_png(tmp_path, photograph, bicubic, suffix):
+    source = kinds(tmp_path, photograph)["rgba"][0]
+    with pytest.raises(ValueError, match=r"alpha channel, which only \.png holds"):
+        upscale_file(source, tmp_path / f"out{suffix}", bicubic)
+
+
+def test_a_folder(tmp_path, photograph, bicubic):
+    source = tmp_path / "in"
+    source.mkdir()
+    kinds(source, photograph)
+    (source / "notes.txt").write_text("not an image")
+    upscale_folder(source, tmp_path / "out", bicubic)
+    names = {path.stem for path in source.iterdir()} - {"notes"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{n}.png" for n in names}
+    with pytest.raises(FileExistsError):
+        upscale_folder(source, tmp_path / "out", bicubic)
+    upscale_folder(source, tmp_path / "out", bicubic, overwrite=True)
+
+
+def test_a_broken_file_in_a_folder_is_named_and_stops_no_other(tmp_path, photograph, bicubic):
+    for name in ("a", "c"):
+        write_image(tmp_path / f"{name}.png", photograph)
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"1 of 3 files were not enlarged:\n.*b\.png"):
+        upscale_folder(tmp_path, tmp_path / "out", bicubic)
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["a.png", "c.png"]
+
+
+def test_names_that_would_collide(tmp_path, photograph, bicubic):
+    for name in ("a.png", "a.jpg"):
+        write_image(tmp_path / name, photograph)
+    with pytest.raises(ValueError, match="differ in their suffix alone"):
+        upscale_folder(tmp_path, tmp_path / "out", bicubic)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(FileNotFoundError, match="no image files"):
+        (tmp_path / "empty").mkdir()
+        upscale_folder(tmp_path / "empty", tmp_path / "out", bicubic)
