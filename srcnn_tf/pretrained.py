@@ -110,7 +110,7 @@ def train(
     """Train a network and write its weights and its card.
 
     `folder` receives `NAME-xSCALE.weights.h5`, `NAME-xSCALE.json` and, in `NAME-xSCALE-run/`, the
-    checkpoints to resume from. One training image in ten is held out for validation.
+    checkpoints to resume from. One training image in ten, at least one, is held out for validation.
 
     Args:
         name: a key of `models.MODELS`.
@@ -137,7 +137,7 @@ def train(
         )
     sets = {name: _training_images(name) for name in data}
     images = [image for images in sets.values() for image in images]
-    train_images, validation_images = split_validation(images)
+    train_images, validation_images = split_validation(images, min(10, len(images)))
     history = fit(
         model, train_images, validation_images, recipe, folder / f"{stem}-run", resume=resume
     )

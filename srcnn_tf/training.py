@@ -161,6 +161,7 @@ def fit(
     recipe: Recipe,
     folder: str | Path | None = None,
     resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> History:
     """Train a model; it ends with the averaged weights of the best validation epoch.
 
@@ -176,6 +177,7 @@ def fit(
         recipe: how to train.
         folder: where to keep checkpoints; made if it is not there. None keeps none.
         resume: go on with the run in `folder`, if there is one.
+        callbacks: more of Keras's callbacks; in `on_test_end` they see the averaged weights.
 
     Returns:
         The run's history, from its very start if resumed.
@@ -221,14 +223,18 @@ def fit(
         # Outermost first: when `run` sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
         swap = [keras.callbacks.SwapEMAWeights()] if recipe.average is not None else []
+        done = len(run.history.step)
+        left = (
+            math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch) if recipe.steps else 10**9
+        )
         model.fit(
             batches,
             validation_data=(lr_images, hr_images),
             validation_batch_size=len(lr_images),
-            initial_epoch=len(run.history.step),
-            epochs=math.ceil(recipe.steps / recipe.steps_per_epoch) if recipe.steps else 10**9,
+            initial_epoch=done,
+            epochs=done + left,
             steps_per_epoch=recipe.steps_per_epoch,
-            callbacks=[run, *swap],
+            callbacks=[run, *callbacks, *swap],
             shuffle=False,  # the crops are random already
             verbose=0,
         )

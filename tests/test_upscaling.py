@@ -302,6 +302,6 @@ def test_names_that_would_collide(tmp_path, photograph, bicubic):
     with pytest.raises(ValueError, match="differ in their suffix alone"):
         upscale_folder(tmp_path, tmp_path / "out", bicubic)
     assert not (tmp_path / "out").exists()
+    (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="no image files"):
-        (tmp_path / "empty").mkdir()
         upscale_folder(tmp_path / "empty", tmp_path / "out", bicubic)

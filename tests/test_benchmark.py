@@ -1,0 +1,89 @@
+"""The benchmark: published bicubic reproduced, costs as the papers count them, tables as files."""
+
+import dataclasses
+
+import pytest
+
+from srcnn_tf import benchmark, datasets
+from srcnn_tf.models import build
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "weights"),
+    [
+        ("srcnn-9-1-5", 2, 8032),
+        ("srcnn-9-1-5", 4, 8032),
+        ("srcnn-9-5-5", 3, 57184),
+        ("fsrcnn", 2, 12464 / 4),
+        ("fsrcnn", 3, 12464 / 9),
+        ("fsrcnn-s", 4, 3937 / 16),
+    ],
+)
+def test_multiply_adds_are_the_papers(name, scale, weights):
+    """SRCNN uses every weight once per HR pixel, FSRCNN once per LR pixel."""
+    assert benchmark.multiply_adds(build(name, scale)) == pytest.approx(weights)
+
+
+@pytest.mark.parametrize("name", ["set5", "set14"])
+def test_published_bicubic_is_reproduced(load_or_skip, name):
+    load_or_skip(name)
+    rows = list(benchmark.run(["bicubic"], [name]))
+    assert [row.scale for row in rows] == [2, 3, 4]
+    for row in rows:
+        assert abs(row.psnr - row.published_psnr) < 0.03
+        assert abs(row.ssim - row.published_ssim) < 0.001
+        assert "VDSR" in row.source
+        assert (row.parameters, row.multiply_adds) == (0, 0)
+        assert row.ms_per_megapixel > 0
+
+
+def test_interpolations_come_in_the_order_of_their_quality():
+    rows = list(benchmark.run(benchmark.INTERPOLATIONS, ["samples"], [3]))
+    assert [row.method for row in rows] == ["nearest", "bilinear", "bicubic", "lanczos"]
+    assert sorted(rows, key=lambda row: row.psnr) == rows
+    assert {row.published_psnr for row in rows} == {None}
+
+
+def test_of_several_published_figures_the_highest_is_shown():
+    rows = benchmark.published("fsrcnn", "set5", 3)
+    assert [(row["training_set"], row["psnr_y"]) for row in rows] == [
+        ("T91+General100", "33.16"),
+        ("T91", "33.06"),
+    ]
+    assert benchmark.published("fsrcnn", "set5", 5) == []
+
+
+def test_a_set_out_of_reach_is_said_and_skipped(monkeypatch, capsys):
+    load = datasets.load
+
+    def without_urban(name, *args):
+        if name == "urban100":
+            raise ConnectionError("cannot fetch urban100")
+        return load(name, *args)
+
+    monkeypatch.setattr(datasets, "load", without_urban)
+    rows = list(benchmark.run(["nearest"], ["urban100", "samples"], [2]))
+    assert [row.set for row in rows] == ["samples"]
+    assert "urban100 is skipped: cannot fetch urban100" in capsys.readouterr().out
+
+
+def test_bad_names_are_told():
+    with pytest.raises(ValueError, match=r"unknown method 'vdsr': there are nearest, .*fsrcnn"):
+        list(benchmark.run(["vdsr"], ["samples"]))
+    with pytest.raises(ValueError, match="unknown image set 'set6'"):
+        list(benchmark.run(["nearest"], ["set6"]))
+    with pytest.raises(ValueError, match="scale 5 is not supported"):
+        list(benchmark.run(["nearest"], ["samples"], [5]))
+
+
+def test_rows_survive_their_file_and_show_in_a_terminal():
+    row = benchmark.Row(
+        "fsrcnn", "set5", 3, 33.25, 0.914, 12809, 1385, 250.0, 33.16, None, "T91", "p"
+    )
+    bare = dataclasses.replace(row, published_psnr=None, published_data="", source="")
+    assert benchmark.from_csv(benchmark.to_csv([row, bare])) == [row, bare]
+    header, _, first, second = benchmark.to_text([row, bare]).splitlines()
+    assert header.split()[:4] == ["set", "scale", "method", "PSNR"]
+    assert first.split()[:5] == ["set5", "×3", "fsrcnn", "33.25", "0.9140"]
+    assert first.endswith("33.16 (p, T91)")
+    assert second.split()[-1] == "250"

@@ -1,0 +1,155 @@
+"""The command line: what it writes, how it resumes, what it says when it cannot."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from srcnn_tf import datasets, pretrained
+from srcnn_tf.cli import MODELS, main
+from srcnn_tf.images import read_image, write_image
+from srcnn_tf.models import MODELS as BUILDERS
+from srcnn_tf.models import build
+from srcnn_tf.training import split_validation
+
+TRAIN = ["train", "fsrcnn-s", "--scale", "2", "--data", "samples"]
+
+
+def test_models_are_those_of_the_library():
+    """cli.py repeats the names, so that `--help` need not import TensorFlow."""
+    assert tuple(BUILDERS) == MODELS
+
+
+def test_train_writes_weights_and_a_card_and_resumes(tmp_path, capsys):
+    command = [*TRAIN, "--out", str(tmp_path / "out"), "--seed", "3"]
+    assert main([*command, "--steps", "20"]) == 0
+    printed = capsys.readouterr().out
+    weights = tmp_path / "out" / "fsrcnn-s-x2.weights.h5"
+    card = json.loads((tmp_path / "out" / "fsrcnn-s-x2.json").read_text())
+    assert f"validation PSNR {card['validation_psnr_db']:.2f} dB at step 20 of 20" in printed
+    assert (card["steps"], card["recipe"]["seed"], card["recipe"]["hr_patch"]) == (20, 3, 32)
+    photographs = datasets.load("samples", "train")
+    train, validation = split_validation(photographs, 9)
+    assert card["images"] == {"train": len(train), "validation": len(validation)}
+    assert card["data"]["samples"]["images"] == len(photographs)
+    assert len(card["data"]["samples"]["pixels_sha256"]) == 64
+    model, start = build("fsrcnn-s", 2, seed=3), build("fsrcnn-s", 2, seed=3).get_weights()
+    model.load_weights(weights)
+    assert any((a != b).any() for a, b in zip(model.get_weights(), start, strict=True))
+    assert weights.stat().st_size < 60_000  # 4,086 numbers, and no optimizer
+
+    before = weights.read_bytes()
+    assert main([*command, "--steps", "30"]) == 2
+    assert "resume its run" in capsys.readouterr().err
+    assert weights.read_bytes() == before
+    assert main([*command, "--steps", "30", "--resume"]) == 0
+    card = json.loads((tmp_path / "out" / "fsrcnn-s-x2.json").read_text())
+    assert card["steps"] == 30
+
+
+def test_ctrl_c_loses_no_checkpoint(tmp_path):
+    command = [sys.executable, "-m", "srcnn_tf", *TRAIN, "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [*command, "--minutes", "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    progress = tmp_path / "fsrcnn-s-x2-run" / "progress.json"
+    deadline = time.monotonic() + 120
+    while not progress.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command with --resume goes on" in out
+    assert "Traceback" not in err
+    steps = json.loads(progress.read_text())["history"]["step"][-1]
+    assert not (tmp_path / "fsrcnn-s-x2.weights.h5").exists()
+    assert main([*command[3:], "--minutes", "0.001", "--resume"]) == 0
+    card = json.loads((tmp_path / "fsrcnn-s-x2.json").read_text())
+    assert card["steps"] == steps + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "set5"], "set5 is a test set"),
+        (["--data", "set6"], "unknown image set 'set6'"),
+        (["--steps", "0"], "steps is 0: it must be above 0"),
+        (["--minutes", "-1"], "minutes is -1.0: it must be above 0"),
+        (["--minutes", "0"], "minutes is 0.0: it must be above 0"),
+    ],
+)
+def test_train_says_what_is_wrong_and_writes_nothing(tmp_path, capsys, words, message):
+    assert main([*TRAIN, "--out", str(tmp_path / "out"), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["train", "vdsr", "--scale", "2", "--out", "x"], ["train", "fsrcnn", "--out", "x"], []],
+)
+def test_unknown_words_are_told_by_argparse(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    path = tmp_path / "photo.png"
+    write_image(path, datasets.load("samples", "test")[1][:40, :50])
+    return path
+
+
+def test_upscale_beside_the_image_and_to_a_folder(tmp_path, photograph, capsys):
+    assert main(["upscale", str(photograph)]) == 0
+    assert f"wrote {tmp_path / 'photo_x3.png'}" in capsys.readouterr().out
+    once = read_image(tmp_path / "photo_x3.png")
+    assert once.shape == (120, 150, 3)
+    expected = pretrained.load_pretrained("fsrcnn", 3)
+    from srcnn_tf.upscaling import upscale
+
+    np.testing.assert_array_equal(once, upscale(read_image(photograph), expected))
+    (tmp_path / "in").mkdir()
+    os.replace(photograph, tmp_path / "in" / "photo.png")
+    folder = [str(tmp_path / "in"), str(tmp_path / "out"), "--scale", "3", "--model", "fsrcnn"]
+    assert main(["upscale", *folder]) == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "photo.png"), once)
+
+
+def test_upscale_says_what_is_wrong_and_loses_nothing(tmp_path, photograph, capsys):
+    kept = tmp_path / "kept.png"
+    kept.write_bytes(b"dear")
+    for words, message in [
+        ([str(tmp_path / "none.png")], "there is no file or folder"),
+        ([str(photograph), str(kept)], "--overwrite"),
+        ([str(photograph), str(tmp_path / "out.gif")], "suffix must be one of"),
+        ([str(photograph), str(tmp_path / "no" / "out.png")], "there is no folder"),
+        ([str(photograph), "--model", "vdsr"], "no weights for 'vdsr' ×3; there are fsrcnn ×2"),
+        ([str(kept)], "cannot be read as an image"),
+    ]:
+        assert main(["upscale", *words]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert "Traceback" not in error
+    assert kept.read_bytes() == b"dear"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.png", "photo.png"]
+
+
+def test_benchmark_prints_a_table_and_writes_it(tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    command = ["benchmark", "--models", "nearest", "bicubic", "--sets", "samples", "--scales", "4"]
+    assert main([*command, "--csv", str(table)]) == 0
+    assert "samples    ×4    bicubic" in capsys.readouterr().out
+    assert len(table.read_text().splitlines()) == 3
+    assert main([*command, "--csv", str(table)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--csv", str(table), "--overwrite"]) == 0
+    assert main(["benchmark", "--models", "vdsr", "--sets", "samples"]) == 2
+    assert "unknown method 'vdsr'" in capsys.readouterr().err

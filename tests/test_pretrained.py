@@ -1,0 +1,76 @@
+"""The shipped weights: all there, small, as good as the papers' and as their table says."""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from srcnn_tf import benchmark, load_pretrained
+from srcnn_tf.metrics import Protocol, psnr
+from srcnn_tf.models import build
+from srcnn_tf.pairs import evaluation_pairs
+from srcnn_tf.pretrained import available, card
+from srcnn_tf.upscaling import graph_function
+
+# PSNR in dB on luma under the protocol, at ×2, ×3 and ×4.
+FLOORS = {
+    "srcnn-9-1-5": {"set5": (36.40, 32.45, 30.20), "set14": (32.15, 29.00, 27.20)},
+    "srcnn-9-5-5": {"set5": (36.66, 32.75, 30.48), "set14": (32.42, 29.28, 27.49)},
+    "fsrcnn-s": {"set5": (36.60, 32.60, 30.15), "set14": (32.28, 29.10, 27.25)},
+    "fsrcnn": {"set5": (37.05, 33.20, 30.75), "set14": (32.65, 29.45, 27.60)},
+}
+SHIPPED = sorted((name, scale) for name in FLOORS for scale in (2, 3, 4))
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results.csv"
+
+
+def test_every_network_is_there_at_every_scale():
+    assert available() == SHIPPED
+
+
+@pytest.mark.parametrize(("name", "scale"), SHIPPED)
+def test_weights_are_small_whole_and_described(name, scale):
+    path = files("srcnn_tf") / "weights" / f"{name}-x{scale}.weights.h5"
+    assert os.path.getsize(path) <= 300_000
+    model = load_pretrained(name, scale)
+    assert isinstance(model, keras.Sequential)
+    assert model.compute_output_shape((1, 10, 11, 1)) == (1, 10 * scale, 11 * scale, 1)
+    told = card(name, scale)
+    assert (told["model"], told["scale"]) == (name, scale)
+    assert told["parameters"] == model.count_params()
+    assert set(told["data"]) <= {"t91", "general100", "bsd200"}
+    assert {"recipe", "steps", "seconds", "cores", "versions", "validation_psnr_db"} <= set(told)
+
+
+@pytest.mark.parametrize("name", ["set5", "set14"])
+@pytest.mark.parametrize(("network", "scale"), SHIPPED)
+def test_floors_hold(load_or_skip, network, scale, name):
+    upscale = graph_function(load_pretrained(network, scale))
+    scores = [
+        float(psnr(hr_images, upscale(lr_images).numpy(), Protocol(border=scale))[0])
+        for lr_images, hr_images in evaluation_pairs(load_or_skip(name), scale)
+    ]
+    assert np.mean(scores) >= FLOORS[network][name][scale - 2]
+    (row,) = [
+        row
+        for row in benchmark.from_csv(RESULTS.read_text())
+        if (row.method, row.set, row.scale) == (network, name, scale)
+    ]
+    assert np.mean(scores) == pytest.approx(row.psnr, abs=0.005)
+
+
+def test_what_is_not_there_is_told():
+    with pytest.raises(ValueError, match=r"no weights for 'vdsr' ×3; there are fsrcnn ×2, "):
+        load_pretrained("vdsr", 3)
+    with pytest.raises(ValueError, match=r"no weights for 'fsrcnn' ×5"):
+        card("fsrcnn", 5)
+
+
+def test_loaded_weights_are_not_the_start():
+    start, trained = build("fsrcnn", 3), load_pretrained("fsrcnn", 3)
+    assert any(
+        np.abs(a - b).max() > 0.1
+        for a, b in zip(start.get_weights(), trained.get_weights(), strict=True)
+    )
