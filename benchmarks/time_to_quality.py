@@ -18,7 +18,6 @@ import keras
 import matplotlib.pyplot as plt
 
 from srcnn_tf import datasets
-from srcnn_tf.images import write_file
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import build
 from srcnn_tf.pairs import evaluation_pairs
