@@ -44,7 +44,7 @@ figure: $(ENV) ## Make the figure of the README
 	$(PY) tools/readme_figure.py
 
 # The shipped weights, as MODEL:STEPS.
-WEIGHTS := fsrcnn:60000 srcnn-9-1-5:40000 srcnn-9-5-5:15000 fsrcnn-s:40000
+WEIGHTS := fsrcnn:40000 srcnn-9-1-5:12000 srcnn-9-5-5:8000 fsrcnn-s:20000
 
 weights: $(ENV) ## Train the shipped weights into build/weights (hours); goes on where it stopped
 	set -e; for scale in 3 2 4; do for job in $(WEIGHTS); do \

@@ -77,7 +77,7 @@ def _stem(name: str, scale: int) -> str:
 def default_recipe(name: str, scale: int, **settings) -> Recipe:
     """Return the recipe of the shipped weights, but for its length.
 
-    FSRCNN trains on LR crops of 16×16, at a higher rate. SRCNN trains on HR crops of 33×33, as in
+    FSRCNN trains on LR crops of 16×16, SRCNN on HR crops of 33×33, as in
     its paper (32×32 where 33 is no multiple of the scale).
 
     Args:
@@ -90,7 +90,8 @@ def default_recipe(name: str, scale: int, **settings) -> Recipe:
     small = name.startswith("fsrcnn")
     ours = {
         "hr_patch": 16 * scale if small else 33 // scale * scale,
-        "learning_rate": 4e-3 if small else 2e-3,
+        "optimizer": "soap",
+        "learning_rate": 4e-3,
         "average": 0.999,
         "rescale": (0.9, 0.8, 0.7, 0.6),
         "steps_per_epoch": 500,

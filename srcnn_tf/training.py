@@ -19,11 +19,13 @@ from tqdm import tqdm
 
 from srcnn_tf.images import as_float, write_file
 from srcnn_tf.metrics import PSNR, Protocol
+from srcnn_tf.optimizers import SOAP
 from srcnn_tf.pairs import image_pair, random_crops
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": keras.optimizers.Adam,
     "rmsprop": keras.optimizers.RMSprop,
+    "soap": SOAP,
     "sgd": lambda **settings: keras.optimizers.SGD(momentum=0.9, **settings),
 }
 WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
@@ -45,7 +47,7 @@ class Recipe:
     Attributes:
         steps: length of the run in batches, or None for a run of `minutes`.
         minutes: length of the run in minutes of training, or None for a run of `steps`.
-        optimizer: "adam", "rmsprop", or "sgd" (with momentum 0.9).
+        optimizer: "adam", "soap" (`optimizers.SOAP`), "rmsprop", or "sgd" (with momentum 0.9).
         learning_rate: the rate that the schedule multiplies.
         schedule: "cosine" (up from 0 in the first tenth, then down to 0) or "constant".
         average: momentum of the moving average of weights that is validated and kept, or None.

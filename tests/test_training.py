@@ -117,6 +117,33 @@ def test_best_checkpoint_holds_the_averaged_weights_alone(tmp_path):
     assert longer.psnr[:4] == history.psnr
 
 
+def test_soap_resumes_with_its_covariances(tmp_path):
+    recipe = replace(RECIPE, optimizer="soap", schedule="constant")
+    straight = train(recipe)[0]
+    train(replace(recipe, steps=20), tmp_path)
+    resumed = train(recipe, tmp_path, resume=True)[0]
+    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_that_ended_inside_an_epoch_goes_on(tmp_path):
+    train(replace(RECIPE, steps=13), tmp_path)
+    assert train(replace(RECIPE, steps=18), tmp_path, resume=True)[1].step == [10, 13, 18]
+
+
+def test_callbacks_see_the_averaged_weights():
+    class Seen(keras.callbacks.Callback):
+        weights = None
+
+        def on_test_end(self, logs=None):
+            self.weights = self.model.get_weights()
+
+    seen, model = Seen(), fsrcnn(2, d=32, s=5, m=1)
+    fit(model, *images(), replace(RECIPE, steps=10), callbacks=[seen])
+    for one, other in zip(seen.weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_early_stopping_ends_the_run_and_keeps_the_best_epoch():
     # A rate this high makes a bicubic start worse from the first step on.
     recipe = Recipe(
@@ -154,7 +181,7 @@ def test_nan_loss_stops_with_advice_and_leaves_no_broken_checkpoint(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "soap", "rmsprop", "sgd"])
 def test_every_optimizer_trains_rgb_under_xla(optimizer):
     colour = [image[:48, :48] for image in datasets.load("samples", "train", channels=3)[:3]]
     recipe = Recipe(
@@ -201,7 +228,7 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "lbfgs"}, "adam, rmsprop, sgd"),
+        ({"optimizer": "lbfgs"}, "adam, rmsprop, soap, sgd"),
         ({"schedule": "linear"}, "constant, cosine"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"minutes": 2}, "either steps or minutes"),
