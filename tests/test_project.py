@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import readme_table
 import run_lessons
 import stamp
 import yaml
@@ -321,3 +322,11 @@ def test_parameters_of_the_command_line_take_the_type_they_have_in_the_lesson(fo
     for name, text in (("STEPS", "7"), ("RATE", "1e-4"), ("NAME", "7")):
         run_lessons.override(lesson, name, text)
     assert lesson.parameters == {"STEPS": 7, "RATE": 1e-4, "NAME": "7"}
+
+
+# -- README ---------------------------------------------------------------------------------------
+
+
+def test_the_results_table_is_the_one_that_the_csv_gives():
+    rows = readme_table.from_csv((ROOT / "docs" / "results.csv").read_text())
+    assert readme_table.table(rows) in (ROOT / "README.md").read_text(), "run make table"
