@@ -43,14 +43,18 @@ stamp: $(ENV) ## Write the repository's address from pyproject.toml into lessons
 figure: $(ENV) ## Make the figure of the README
 	$(PY) tools/readme_figure.py
 
-# The shipped weights, as MODEL:STEPS.
-WEIGHTS := fsrcnn:40000 srcnn-9-1-5:12000 srcnn-9-5-5:8000 fsrcnn-s:20000
+# The shipped weights: model, scale and steps.
+WEIGHTS := fsrcnn:3:40000 fsrcnn:2:25000 fsrcnn:4:12000 \
+	srcnn-9-1-5:3:12000 srcnn-9-1-5:2:12000 srcnn-9-1-5:4:12000 \
+	srcnn-9-5-5:3:5000 srcnn-9-5-5:2:4000 srcnn-9-5-5:4:4000 \
+	fsrcnn-s:3:15000 fsrcnn-s:2:8000 fsrcnn-s:4:8000
 
-weights: $(ENV) ## Train the shipped weights into build/weights (hours); goes on where it stopped
-	set -e; for scale in 3 2 4; do for job in $(WEIGHTS); do \
-		$(PY) -m srcnn_tf train $${job%:*} --scale $$scale --steps $${job#*:} \
-			--data t91+general100 --out build/weights --resume; \
-	done; done
+weights: $(ENV) ## Train the shipped weights into build/weights (two hours); goes on where it stopped
+	@set -e; for job in $(WEIGHTS); do \
+		set -- $$(echo $$job | tr : ' '); \
+		$(PY) -m srcnn_tf train $$1 --scale $$2 --steps $$3 --data t91+general100 \
+			--out build/weights --resume; \
+	done
 
 results: $(ENV) ## Score the shipped weights on Set5 and Set14 into docs/results.csv
 	$(PY) -m srcnn_tf benchmark --csv docs/results.csv --overwrite

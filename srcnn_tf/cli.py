@@ -76,7 +76,8 @@ def _upscale(options: argparse.Namespace) -> None:
     model = load_pretrained(options.model, options.scale)
     source, target = options.source, options.target
     if source.is_dir():
-        target = target or source.with_name(f"{source.resolve().name}_x{options.scale}")
+        folder = source.resolve()  # "." has no name of its own
+        target = target or folder.with_name(f"{folder.name}_x{options.scale}")
         upscale_folder(source, target, model, options.overwrite)
     else:
         target = target or source.with_name(f"{source.stem}_x{options.scale}.png")

@@ -71,12 +71,16 @@ class SOAP(keras.optimizers.Adam):
         step = ops.cast(self.iterations + 1, variable.dtype)
 
         kernel = ops.reshape(gradient, _axes(variable))
-        due = ops.equal(self.iterations % self.refresh, 0)
-        for axis, (covariance, basis) in enumerate(zip(covariances, bases, strict=True)):
+        for axis, covariance in enumerate(covariances):
             others = [other for other in range(3) if other != axis]
             product = ops.tensordot(kernel, kernel, axes=[others, others])
             self.assign_add(covariance, (1 - self.memory) * (product - covariance))
-            self.assign(basis, _towards_eigenvectors(basis, covariance, due))
+        due = ops.equal(self.iterations % self.refresh, 0)
+        before = [ops.convert_to_tensor(basis) for basis in bases]
+        pairs = list(zip(before, covariances, strict=True))
+        after = ops.cond(due, lambda: [_towards_eigenvectors(*p) for p in pairs], lambda: before)
+        for basis, value in zip(bases, after, strict=True):
+            self.assign(basis, value)
 
         turned = _turn(kernel, bases)
         self.assign_add(mean, (1 - self.beta_1) * (gradient - mean))
@@ -106,14 +110,12 @@ def _turn(kernel, bases, back: bool = False):
     return kernel
 
 
-def _towards_eigenvectors(basis, covariance, due):
-    """Make one step of the power method, where due: multiply, then orthonormalise."""
-    basis, covariance = ops.convert_to_tensor(basis), ops.convert_to_tensor(covariance)
+def _towards_eigenvectors(basis, covariance):
+    """Make one step of the power method: multiply, then orthonormalise."""
     size = basis.shape[0]
-
-    def multiplied():
-        # The first time, and wherever no gradient flows, the identity keeps the columns apart.
-        scaled = covariance / (ops.trace(covariance) + 1e-30) + 1e-7 * ops.eye(size)
-        return ops.qr(scaled @ basis)[0]
-
-    return ops.cond(due, multiplied, lambda: basis) if size > 1 else basis
+    if size == 1:
+        return basis
+    covariance = ops.convert_to_tensor(covariance)
+    # Where no gradient flows, the identity keeps the columns apart.
+    scaled = covariance / (ops.trace(covariance) + 1e-30) + 1e-7 * ops.eye(size)
+    return ops.qr(scaled @ basis)[0]

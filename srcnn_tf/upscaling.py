@@ -218,7 +218,7 @@ def upscale_folder(
     """Enlarge every PNG, JPEG and BMP file of a folder into another, as PNG files.
 
     Args:
-        source: the folder; its other files and its subfolders are passed over.
+        source: the folder; other files are counted and passed over, as are subfolders.
         target: the folder to write to; made if it is not there.
         model: see `upscale`.
         overwrite: replace files that are there.
@@ -230,12 +230,15 @@ def upscale_folder(
             are enlarged first, and the message names those left out).
     """
     source, target = Path(source), Path(target)
-    sources = sorted(path for path in source.iterdir() if path.suffix.lower() in FORMATS)
+    files = sorted(path for path in source.iterdir() if path.is_file() and path.name[0] != ".")
+    sources = [path for path in files if path.suffix.lower() in FORMATS]
     if not sources:
         raise FileNotFoundError(f"there are no image files ({', '.join(FORMATS)}) in {source}")
     targets = [target / f"{path.stem}.png" for path in sources]
     if len(set(targets)) < len(targets):
         raise ValueError(f"{source} holds images that differ in their suffix alone: rename them")
+    if len(sources) < len(files):
+        print(f"passing over {len(files) - len(sources)} files that are no images")
     target.mkdir(parents=True, exist_ok=True)
     for path in targets:
         check_target(path, overwrite)

@@ -274,12 +274,13 @@ def test_alpha_needs_png(tmp_path, photograph, bicubic, suffix):
         upscale_file(source, tmp_path / f"out{suffix}", bicubic)
 
 
-def test_a_folder(tmp_path, photograph, bicubic):
+def test_a_folder(tmp_path, photograph, bicubic, capsys):
     source = tmp_path / "in"
     source.mkdir()
     kinds(source, photograph)
     (source / "notes.txt").write_text("not an image")
     upscale_folder(source, tmp_path / "out", bicubic)
+    assert "passing over 1 files" in capsys.readouterr().out
     names = {path.stem for path in source.iterdir()} - {"notes"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{n}.png" for n in names}
     with pytest.raises(FileExistsError):
