@@ -46,7 +46,7 @@ figure: $(ENV) ## Make the figure of the README
 # The shipped weights: model, scale and steps.
 WEIGHTS := fsrcnn:3:40000 fsrcnn:2:25000 fsrcnn:4:12000 \
 	srcnn-9-1-5:3:12000 srcnn-9-1-5:2:12000 srcnn-9-1-5:4:12000 \
-	srcnn-9-5-5:3:5000 srcnn-9-5-5:2:4000 srcnn-9-5-5:4:4000 \
+	srcnn-9-5-5:3:5000 srcnn-9-5-5:2:3000 srcnn-9-5-5:4:3000 \
 	fsrcnn-s:3:15000 fsrcnn-s:2:8000 fsrcnn-s:4:8000
 
 weights: $(ENV) ## Train the shipped weights into build/weights (two hours); goes on where it stopped
