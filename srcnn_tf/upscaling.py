@@ -1,7 +1,6 @@
 """Enlarge images: colour, alpha and tiles around a network that sees luma."""
 
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,6 @@ from srcnn_tf.layers import BicubicUpsampling
 
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
-_functions: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def graph_function(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
@@ -41,13 +39,12 @@ def graph_function(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
     Args:
         model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`, float32.
     """
-    if model not in _functions:
-        reference = weakref.ref(model)  # or the dictionary would keep every model alive
+    if not hasattr(model, "_graph_function"):  # kept with the model, so that it lives as long
         signature = [tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)]
-        _functions[model] = tf.function(
-            lambda lr_images: reference()(lr_images, training=False), input_signature=signature
+        model._graph_function = tf.function(
+            lambda lr_images: model(lr_images, training=False), input_signature=signature
         )
-    return _functions[model]
+    return model._graph_function
 
 
 def scale_of(model: keras.Model) -> int:

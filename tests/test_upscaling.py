@@ -157,6 +157,7 @@ def test_graph_function_follows_the_weights_and_does_not_keep_models_alive(photo
     model, lr_images = fsrcnn(2), photograph[None, ..., :1]
     before = graph_function(model)(lr_images).numpy()
     assert graph_function(model) is graph_function(model)
+    assert graph_function(fsrcnn(2))(lr_images).shape == (1, 180, 280, 1)
     shaken(model)
     after = graph_function(model)(lr_images).numpy()
     np.testing.assert_allclose(after, np.asarray(model(lr_images)), atol=1e-5)
