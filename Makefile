@@ -49,7 +49,7 @@ WEIGHTS := fsrcnn:3:40000 fsrcnn:2:25000 fsrcnn:4:12000 \
 	srcnn-9-5-5:3:5000 srcnn-9-5-5:2:3000 srcnn-9-5-5:4:3000 \
 	fsrcnn-s:3:15000 fsrcnn-s:2:8000 fsrcnn-s:4:8000
 
-weights: $(ENV) ## Train the shipped weights into build/weights (two hours); goes on where it stopped
+weights: $(ENV) ## Train the shipped weights into build/weights; goes on where it stopped
 	@set -e; for job in $(WEIGHTS); do \
 		set -- $$(echo $$job | tr : ' '); \
 		$(PY) -m srcnn_tf train $$1 --scale $$2 --steps $$3 --data t91+general100 \

@@ -174,6 +174,11 @@ def build(name: str, scale: int, **options) -> keras.Sequential:
     return MODELS[name](scale, **options)
 
 
+def scale_of(model: keras.Model) -> int:
+    """Return the factor by which a model enlarges."""
+    return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
+
+
 def _check(scale: int, channels: int, start: str) -> None:
     check_scale(scale)
     if channels not in (1, 3):

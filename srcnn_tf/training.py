@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from srcnn_tf.images import as_float, write_file
 from srcnn_tf.metrics import PSNR, Protocol
+from srcnn_tf.models import scale_of
 from srcnn_tf.optimizers import SOAP
 from srcnn_tf.pairs import image_pair, random_crops
 
@@ -62,8 +63,8 @@ class Recipe:
         steps_per_epoch: batches from one validation and checkpoint to the next.
         patience: epochs without a better validation PSNR before the run stops early, or None.
         seed: of the crops. (The weights' seed belongs to the model's builder.)
-        jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. On a CPU, True
-            makes FSRCNN's steps shorter and SRCNN's longer.
+        jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. On a CPU it
+            makes the steps of both networks longer (`benchmarks/steps.py`).
     """
 
     steps: int | None = 4000
@@ -193,7 +194,7 @@ def fit(
     Derived in lesson 03.
     """
     channels = model.input_shape[-1]
-    scale = model.compute_output_shape((1, 16, 16, channels))[1] // 16
+    scale = scale_of(model)
     with tempfile.TemporaryDirectory() as scratch:
         run = _Run(recipe, Path(folder or scratch), resume)
         batches = random_crops(

@@ -25,6 +25,7 @@ from srcnn_tf.images import (
     ycbcr_to_rgb,
 )
 from srcnn_tf.layers import BicubicUpsampling
+from srcnn_tf.models import scale_of
 
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
@@ -33,8 +34,8 @@ BICUBIC_REACH = 2  # LR pixels
 def graph_function(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
     """Return a model as one TensorFlow graph for inputs of any size, traced once.
 
-    For a single image it takes a fraction of the time of `model.predict`, which sets up a dataset
-    and callbacks in every call (`benchmarks/inference.py`). It follows the model's weights.
+    For a single image it is faster than `model.predict`, which sets up a dataset and callbacks in
+    every call (`benchmarks/inference.py`). It follows the model's weights.
 
     Args:
         model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`, float32.
@@ -45,11 +46,6 @@ def graph_function(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
             lambda lr_images: model(lr_images, training=False), input_signature=signature
         )
     return model._graph_function
-
-
-def scale_of(model: keras.Model) -> int:
-    """Return the factor by which a model enlarges."""
-    return model.compute_output_shape((1, 16, 16, model.input_shape[-1]))[1] // 16
 
 
 def reach(model: keras.Sequential) -> int:

@@ -14,11 +14,10 @@ from PIL import Image, ImageCms
 import srcnn_tf
 from srcnn_tf import datasets
 from srcnn_tf.images import quantise, read_image, resize, rgb_to_ycbcr, write_image
-from srcnn_tf.models import build, fsrcnn, srcnn
+from srcnn_tf.models import build, fsrcnn, scale_of, srcnn
 from srcnn_tf.upscaling import (
     graph_function,
     reach,
-    scale_of,
     upscale,
     upscale_file,
     upscale_folder,
@@ -77,7 +76,6 @@ def test_reach_is_where_gradients_end(model):
             layer.alpha.assign(np.ones(layer.alpha.shape))
     side, scale = 41, scale_of(model)
     image = np.zeros((1, side, side, 1), np.float32)
-    reached = 0
     dark = graph_function(model)(image).numpy()
     image[0, side // 2, side // 2] = 1
     changed = np.argwhere(np.abs(graph_function(model)(image).numpy() - dark)[0, :, :, 0] > 1e-12)
