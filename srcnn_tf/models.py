@@ -15,7 +15,7 @@ from functools import partial
 
 import keras
 import numpy as np
-from keras import layers
+from keras import initializers, layers
 
 from srcnn_tf.images import resize_weights
 from srcnn_tf.layers import BicubicUpsampling, Deconvolution
@@ -26,6 +26,9 @@ STARTS = ("bicubic", "random")
 # Keeps the image's own feature map above zero, where ReLU passes it unchanged: bicubic
 # interpolation undershoots, by at most 0.28 for an image in [0, 1].
 _LIFT = 0.5
+
+# Where PReLU's slopes start: He et al., "Delving Deep into Rectifiers", 2015, section 2.1.
+_SLOPE = 0.25
 
 
 def srcnn(
@@ -108,7 +111,7 @@ def fsrcnn(
         m: mapping layers (4; 1 in FSRCNN-s).
         channels: 1 for luma, 3 for RGB.
         start: "bicubic" or "random" (the paper's: He for the convolutions, Gaussian of standard
-            deviation 0.001 for the deconvolution).
+            deviation 0.001 for the deconvolution). PReLU's slopes start at 0.25 in both.
         seed: of the random weights.
 
     Returns:
@@ -130,7 +133,9 @@ def fsrcnn(
     parts += [("expanding", d, 1)]
     for name, n, f in parts:
         model.add(layers.Conv2D(n, f, padding="same", name=name))
-        model.add(layers.PReLU(shared_axes=[1, 2], name=f"{name}_prelu"))
+        model.add(
+            layers.PReLU(initializers.Constant(_SLOPE), shared_axes=[1, 2], name=f"{name}_prelu")
+        )
     model.add(Deconvolution(channels, 9, scale, name="deconvolution"))
 
     generator = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -29,14 +29,8 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "soap": SOAP,
     "sgd": lambda **settings: keras.optimizers.SGD(momentum=0.9, **settings),
 }
+SCHEDULES = ("cosine", "constant", "exponential")
 WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
-
-
-def _cosine(done: float) -> float:
-    return min(1.0, done / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {"constant": lambda done: 1.0, "cosine": _cosine}
 _VALIDATION_SIDE = 192
 _PROGRESS = "progress.json"
 
@@ -50,7 +44,11 @@ class Recipe:
         minutes: length of the run in minutes of training, or None for a run of `steps`.
         optimizer: "adam", "soap" (`optimizers.SOAP`), "rmsprop", or "sgd" (with momentum 0.9).
         learning_rate: the rate that the schedule multiplies.
-        schedule: "cosine" (up from 0 in the first tenth, then down to 0) or "constant".
+        rate_factors: layer name to a factor of its rate, such as `{"reconstruction": 0.1}`, the
+            SRCNN paper's; layers that are not named have 1.
+        schedule: "cosine" (up from 0 in the first tenth, then down to 0), "constant", or
+            "exponential" (times `decay` after each batch).
+        decay: factor of the exponential schedule, in (0, 1].
         average: momentum of the moving average of weights that is validated and kept, or None.
         clipnorm: largest norm of a step's whole gradient, or None.
         loss: a Keras loss or its name.
@@ -71,7 +69,9 @@ class Recipe:
     minutes: float | None = None
     optimizer: str = "adam"
     learning_rate: float = 2e-3
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
     schedule: str = "cosine"
+    decay: float = 0.9975
     average: float | None = 0.99
     clipnorm: float | None = 0.1
     loss: str | Callable = "mse"
@@ -98,6 +98,11 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}: it must be above 0")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay is {self.decay}: it must be above 0 and at most 1")
+        for name, factor in self.rate_factors.items():
+            if factor < 0:
+                raise ValueError(f"the rate factor of {name!r} is {factor}: it must be at least 0")
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -107,6 +112,15 @@ class Recipe:
     def done(self, step: int, seconds: float) -> float:
         """Return which part of the run is over, in [0, 1]."""
         return min(1.0, step / self.steps if self.steps else seconds / (60 * self.minutes))
+
+    def rate(self, step: int, seconds: float) -> float:
+        """Return the learning rate after so many steps and seconds."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        if self.schedule == "exponential":
+            return self.learning_rate * self.decay**step
+        done = self.done(step, seconds)
+        return self.learning_rate * min(1, done / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
 
 
 @dataclass
@@ -212,12 +226,7 @@ def fit(
         )
         lr_images, hr_images = _validation_batch(validation_images, scale, channels, recipe)
         model.compile(
-            OPTIMIZERS[recipe.optimizer](
-                learning_rate=recipe.learning_rate,
-                global_clipnorm=recipe.clipnorm,
-                use_ema=recipe.average is not None,
-                ema_momentum=recipe.average or 0.99,
-            ),
+            _optimizer(model, recipe),
             loss=recipe.loss,
             metrics=[PSNR(Protocol(border=scale))],
             jit_compile=recipe.jit_compile,
@@ -243,6 +252,44 @@ def fit(
         )
         model.set_weights(run.best_weights(model))
     return run.history
+
+
+def load_run(folder: str | Path) -> tuple[History, Path | None]:
+    """Return the history of a run that `fit` kept in a folder, and its best weights.
+
+    A run that ended before its first epoch did has an empty history and no weights (None).
+    """
+    path = Path(folder) / _PROGRESS
+    if not path.exists():
+        return History(), None
+    state = json.loads(path.read_text())
+    return History(**state["history"]), Path(folder) / state["best"]
+
+
+def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer:
+    """Make the recipe's optimizer, with a rate of its own for each layer that the recipe names."""
+    optimizer = OPTIMIZERS[recipe.optimizer](
+        learning_rate=recipe.learning_rate,
+        global_clipnorm=recipe.clipnorm,
+        use_ema=recipe.average is not None,
+        ema_momentum=recipe.average or 0.99,
+    )
+    layers = {layer.name: layer for layer in model.layers if layer.trainable_variables}
+    for name in recipe.rate_factors:
+        if name not in layers:
+            raise ValueError(
+                f"rate_factors names {name!r}; the layers that train are {', '.join(layers)}"
+            )
+    factors = {
+        id(variable): factor
+        for name, factor in recipe.rate_factors.items()
+        for variable in layers[name].trainable_variables
+    }
+    update = optimizer.update_step
+    optimizer.update_step = lambda gradient, variable, rate: update(
+        gradient, variable, rate * factors.get(id(variable), 1)
+    )
+    return optimizer
 
 
 def _validation_batch(
@@ -328,8 +375,7 @@ class _Run(keras.callbacks.Callback):
         self.bar.refresh()
 
     def on_train_batch_begin(self, batch, logs=None):
-        factor = SCHEDULES[self.recipe.schedule](self.recipe.done(self.step, self._seconds()))
-        self.model.optimizer.learning_rate.assign(self.recipe.learning_rate * factor)
+        self.model.optimizer.learning_rate.assign(self.recipe.rate(self.step, self._seconds()))
 
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
@@ -391,6 +437,10 @@ def _uncompiled(model: keras.Model) -> keras.Model:
 
 
 def recipe_as_json(recipe: Recipe) -> dict:
-    """Return a recipe as JSON gives it back: tuples as lists, functions by name."""
-    loss = recipe.loss if isinstance(recipe.loss, str) else recipe.loss.__name__
+    """Return a recipe as JSON gives it back: tuples as lists, a loss by its name or settings."""
+    loss = recipe.loss
+    if isinstance(loss, keras.losses.Loss):
+        loss = loss.get_config()
+    elif not isinstance(loss, str):
+        loss = loss.__name__
     return json.loads(json.dumps(asdict(replace(recipe, loss=loss))))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from srcnn_tf import datasets
+from srcnn_tf.losses import Charbonnier
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn, srcnn
 from srcnn_tf.pairs import evaluation_pairs
@@ -199,6 +200,44 @@ def test_every_optimizer_trains_rgb_under_xla(optimizer):
     assert not np.array_equal(model.get_weights()[0], srcnn(3, channels=3).get_weights()[0])
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "soap", "rmsprop", "sgd"])
+def test_a_layer_has_the_rate_that_the_recipe_gives_it(optimizer):
+    recipe = replace(RECIPE, steps=1, steps_per_epoch=1, optimizer=optimizer, average=None)
+    recipe = replace(recipe, schedule="constant", learning_rate=1e-4)
+    start, moved = srcnn(2).get_weights(), {}
+    for factor in (1, 0.1, 0):
+        model = srcnn(2)
+        fit(model, *images(), replace(recipe, rate_factors={"reconstruction": factor}))
+        moved[factor] = [b - a for a, b in zip(start, model.get_weights(), strict=True)]
+    for first, other in ((1, 0.1), (1, 0)):
+        for one, two in zip(moved[first][:4], moved[other][:4], strict=True):
+            np.testing.assert_array_equal(one, two)
+        for one, two in zip(moved[first][4:], moved[other][4:], strict=True):
+            np.testing.assert_allclose(two, other * one, atol=2e-8, rtol=0.02)
+    assert np.abs(moved[1][4]).max() > 1e-7
+
+
+def test_rate_factors_name_layers_of_the_model():
+    recipe = replace(RECIPE, rate_factors={"last": 0.1})
+    with pytest.raises(ValueError, match="patch_extraction, mapping, reconstruction"):
+        fit(srcnn(2), *images(), recipe)
+
+
+def test_schedules_give_the_rates_that_they_say():
+    recipe = Recipe(steps=100, learning_rate=2.0)
+    assert [recipe.rate(step, 0) for step in (0, 5, 100)] == pytest.approx([0, 0.993844, 0])
+    assert recipe.rate(55, 0) == pytest.approx(1 + np.cos(0.55 * np.pi))
+    assert replace(recipe, schedule="constant").rate(99, 0) == 2
+    exponential = replace(recipe, schedule="exponential", decay=0.9)
+    assert [exponential.rate(step, 0) for step in (0, 2)] == pytest.approx([2, 1.62])
+
+
+def test_loss_may_be_an_object_and_is_kept_with_its_settings(tmp_path):
+    train(replace(RECIPE, steps=10, loss=Charbonnier(0.01)), tmp_path)
+    saved = json.loads((tmp_path / "progress.json").read_text())["recipe"]
+    assert (saved["loss"]["name"], saved["loss"]["epsilon"]) == ("charbonnier", 0.01)
+
+
 def test_loss_may_be_a_function(tmp_path):
     recipe = replace(RECIPE, steps=10, loss=keras.losses.mean_absolute_error)
     train(recipe, tmp_path)
@@ -229,7 +268,9 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on():
     ("settings", "message"),
     [
         ({"optimizer": "lbfgs"}, "adam, rmsprop, soap, sgd"),
-        ({"schedule": "linear"}, "constant, cosine"),
+        ({"schedule": "linear"}, "cosine, constant, exponential"),
+        ({"decay": 1.5}, r"decay is 1\.5"),
+        ({"rate_factors": {"mapping": -1}}, "rate factor of 'mapping' is -1"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"minutes": 2}, "either steps or minutes"),
         ({"steps": None}, "either steps or minutes"),

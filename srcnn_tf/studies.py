@@ -1,0 +1,189 @@
+"""Studies: one training against others that differ in one choice, each of them run only once.
+
+An arm is a name, a recipe and a builder. `run` trains every arm with every seed on the same crops
+and keeps what it measured in a folder; run again, it trains only what has changed.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from srcnn_tf.images import write_file
+from srcnn_tf.training import History, Recipe, fit, load_run, recipe_as_json
+
+_OUTCOME = "outcome.json"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training.
+
+    Attributes:
+        name: as tables and plots show it.
+        recipe: how to train; `run` sets its seed.
+        build: makes the network from a seed.
+    """
+
+    name: str
+    recipe: Recipe
+    build: Callable[[int], keras.Model]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one arm did with one seed.
+
+    Attributes:
+        arm: the arm.
+        seed: of its weights and its crops.
+        history: of the run; up to the last whole epoch if it broke off.
+        error: why it broke off, or None.
+        folder: where its checkpoints are.
+    """
+
+    arm: Arm
+    seed: int
+    history: History
+    error: str | None
+    folder: Path
+
+    @property
+    def psnr(self) -> float:
+        """Validation PSNR of the best epoch in dB; NaN for a run that broke off."""
+        return float("nan") if self.error else self.history.psnr[self.history.best]
+
+    def model(self) -> keras.Model:
+        """Build the network with the averaged weights of its best epoch.
+
+        Raises:
+            ValueError: the run broke off before its first epoch ended.
+        """
+        if not self.history.step:
+            raise ValueError(f"{self.arm.name!r} has no weights to load: {self.error}")
+        model = self.arm.build(self.seed)
+        model.load_weights(load_run(self.folder)[1])
+        return model
+
+
+def run(
+    arms: Sequence[Arm],
+    train_images: Sequence[np.ndarray],
+    validation_images: Sequence[np.ndarray],
+    folder: str | Path,
+    seeds: Sequence[int] = (0,),
+) -> list[Outcome]:
+    """Train every arm with every seed, or read what an earlier call has kept of it.
+
+    A run is trained again when its recipe, its network (architecture, first weights, regularisers),
+    its images, or the version of Keras or TensorFlow has changed. An interrupted call goes on at
+    its last epoch. A run whose loss becomes infinite or NaN is an outcome too, with its `error`.
+
+    Args:
+        arms: what to compare, names all different.
+        train_images: see `training.fit`, as the next.
+        validation_images: held-out training images, never test images.
+        folder: where the runs are kept; made if it is not there.
+        seeds: an arm is trained once with each.
+
+    Returns:
+        An outcome for each arm and seed, in the order of the arms.
+
+    Raises:
+        ValueError: no arms, no seeds, or two arms of one name; see also `training.fit`.
+
+    Derived in lesson 06.
+    """
+    names = [arm.name for arm in arms]
+    if not names or not len(seeds):
+        raise ValueError("a study needs at least one arm and one seed")
+    if len(set(names)) < len(names):
+        raise ValueError(f"two arms have one name: {', '.join(names)}")
+    data = _digest([*train_images, *validation_images])
+    jobs = [(arm, seed) for arm in arms for seed in seeds]
+    outcomes = []
+    for number, (arm, seed) in enumerate(jobs, start=1):
+        recipe, model = replace(arm.recipe, seed=seed), arm.build(seed)
+        place = Path(folder) / _key(recipe, model, data)
+        if not (place / _OUTCOME).exists():
+            print(f"{number} of {len(jobs)}: {arm.name}, seed {seed}")
+            error = None
+            try:
+                fit(model, train_images, validation_images, recipe, place, resume=True)
+            except FloatingPointError as problem:
+                error = str(problem)
+            write_file(place / _OUTCOME, json.dumps({"error": error}).encode(), overwrite=True)
+        error = json.loads((place / _OUTCOME).read_text())["error"]
+        history, _ = load_run(place)
+        outcomes.append(Outcome(arm, seed, history, error, place))
+    return outcomes
+
+
+def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    """Return the outcomes of each arm under its name, in their order."""
+    names = dict.fromkeys(outcome.arm.name for outcome in outcomes)
+    return {name: [o for o in outcomes if o.arm.name == name] for name in names}
+
+
+def to_text(outcomes: Sequence[Outcome]) -> str:
+    """Write a table with a line for each arm.
+
+    A line has the mean over seeds of the best epoch's PSNR, its distance from the first arm's, the
+    range from worst seed to best, the step of the best epoch, and seconds of training.
+
+    Args:
+        outcomes: what `run` returned, or a part of it.
+    """
+    groups = by_arm(outcomes)
+    width = max(map(len, groups))
+    lines = [f"{'':{width}}  PSNR dB  difference  range  best step  seconds"]
+    first = None
+    for name, group in groups.items():
+        scores = [outcome.psnr for outcome in group]
+        first = np.mean(scores) if first is None else first
+        if any(outcome.error for outcome in group):
+            steps = ", ".join(str(o.history.step[-1] if o.history.step else 0) for o in group)
+            lines.append(f"{name:{width}}  broke off after the epoch that ended at step {steps}")
+            continue
+        best = np.mean([o.history.step[o.history.best] for o in group])
+        seconds = np.mean([o.history.seconds[-1] for o in group])
+        lines.append(
+            f"{name:{width}}  {np.mean(scores):7.2f}  {np.mean(scores) - first:+10.2f}"
+            f"  {np.ptp(scores):5.2f}  {best:9.0f}  {seconds:7.0f}"
+        )
+    return "\n".join(lines)
+
+
+def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
+    """Return a name for everything that decides what a run measures."""
+    network = model.to_json()
+    names = dict.fromkeys(re.findall(r'"name": ("[^"]+")', network))
+    for number, name in enumerate(names):  # Keras counts on in the names that it makes up
+        network = network.replace(name, str(number))
+    variables = [
+        [variable.trainable, getattr(variable.regularizer, "get_config", dict)()]
+        for variable in model.variables
+    ]
+    about = [
+        recipe_as_json(recipe),
+        network,
+        variables,
+        _digest(model.get_weights()),
+        data,
+        [version(package) for package in ("keras", "tensorflow")],
+    ]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+
+
+def _digest(arrays: Sequence[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
