@@ -44,10 +44,10 @@ figure: $(ENV) ## Make the figure of the README
 	$(PY) tools/readme_figure.py
 
 # The shipped weights: model, scale and steps.
-WEIGHTS := fsrcnn:3:40000 fsrcnn:2:25000 fsrcnn:4:12000 \
+WEIGHTS := fsrcnn:3:60000 fsrcnn:2:40000 fsrcnn:4:40000 \
 	srcnn-9-1-5:3:12000 srcnn-9-1-5:2:12000 srcnn-9-1-5:4:12000 \
-	srcnn-9-5-5:3:5000 srcnn-9-5-5:2:3000 srcnn-9-5-5:4:3000 \
-	fsrcnn-s:3:15000 fsrcnn-s:2:8000 fsrcnn-s:4:8000
+	srcnn-9-5-5:3:10000 srcnn-9-5-5:2:10000 srcnn-9-5-5:4:10000 \
+	fsrcnn-s:3:30000 fsrcnn-s:2:30000 fsrcnn-s:4:30000
 
 weights: $(ENV) ## Train the shipped weights into build/weights; goes on where it stopped
 	@set -e; for job in $(WEIGHTS); do \

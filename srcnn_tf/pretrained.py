@@ -23,6 +23,8 @@ from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_valida
 
 TEST_SETS = ("set5", "set14", "bsd100", "urban100")
 _WEIGHTS = files("srcnn_tf") / "weights"
+# SOAP's rates: the smaller the layers, the higher.
+_RATES = {"fsrcnn-s": 8e-3, "srcnn-9-5-5": 2e-3}
 
 
 def available() -> list[tuple[str, int]]:
@@ -77,8 +79,8 @@ def _stem(name: str, scale: int) -> str:
 def default_recipe(name: str, scale: int, **settings) -> Recipe:
     """Return the recipe of the shipped weights, but for its length.
 
-    FSRCNN trains on LR crops of 16×16, SRCNN on HR crops of 33×33, as in
-    its paper (32×32 where 33 is no multiple of the scale).
+    FSRCNN trains on LR crops of 16×16, SRCNN on HR crops of 33×33, as in its paper (32×32 where 33
+    is no multiple of the scale).
 
     Args:
         name: a key of `models.MODELS`.
@@ -91,7 +93,7 @@ def default_recipe(name: str, scale: int, **settings) -> Recipe:
     ours = {
         "hr_patch": 16 * scale if small else 33 // scale * scale,
         "optimizer": "soap",
-        "learning_rate": 4e-3,
+        "learning_rate": _RATES.get(name, 4e-3),
         "average": 0.999,
         "rescale": (0.9, 0.8, 0.7, 0.6),
         "steps_per_epoch": 500,
