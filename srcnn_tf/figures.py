@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from srcnn_tf.images import to_channels
+from srcnn_tf.studies import Outcome, by_arm
 from srcnn_tf.training import History
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -174,6 +175,46 @@ def training_curves(
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both")
     right.legend(fontsize=9)
+    return _finish(figure, title)
+
+
+def study_curves(
+    outcomes: Sequence[Outcome],
+    lowest: float | None = None,
+    baseline: float | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Plot validation PSNR against steps and against seconds, a line for each arm of a study.
+
+    A line is the mean over the arm's seeds, the band around it their range; a cross ends the line
+    of an arm that broke off.
+
+    Args:
+        outcomes: what `studies.run` returned, or a part of it.
+        lowest: PSNR in dB at which the axis begins; lines below it leave the picture.
+        baseline: a PSNR in dB to draw as a dashed line, such as bicubic interpolation's.
+        title: what to see.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    for name, group in by_arm(outcomes).items():
+        epochs = min(len(outcome.history.step) for outcome in group)
+        scores = np.array([outcome.history.psnr[:epochs] for outcome in group])
+        broken = any(outcome.error for outcome in group)
+        for axes, against in zip(panels, ("step", "seconds"), strict=True):
+            at = np.mean([getattr(o.history, against)[:epochs] for o in group], axis=0)
+            label = f"{name} (broke off)" if broken else name
+            (line,) = axes.plot(at, scores.mean(axis=0), label=label)
+            axes.fill_between(at, scores.min(0), scores.max(0), color=line.get_color(), alpha=0.2)
+            if broken and epochs:
+                axes.plot(at[-1], scores[:, -1].mean(), "x", color=line.get_color(), markersize=9)
+    for axes, against in zip(panels, ("step", "seconds"), strict=True):
+        if baseline is not None:
+            axes.axhline(baseline, color="gray", linestyle="--", label="bicubic")
+        axes.set(xlabel=against)
+        axes.set_ylim(bottom=lowest)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("validation PSNR (dB)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     return _finish(figure, title)
 
 

@@ -1,5 +1,7 @@
 """Figures show what they are given; feature maps and filters are the network's own."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from scipy.signal import correlate2d
 from srcnn_tf import figures
 from srcnn_tf.images import resize
 from srcnn_tf.models import fsrcnn, srcnn
-from srcnn_tf.training import History
+from srcnn_tf.studies import Arm, Outcome
+from srcnn_tf.training import History, Recipe
 
 IMAGE = np.random.default_rng(0).random((12, 16, 1)).astype(np.float32)
 
@@ -86,6 +89,28 @@ def test_training_curves_draw_every_run_and_the_baseline():
     assert loss.get_yscale() == "log"
     with pytest.raises(ValueError, match="step or seconds"):
         figures.training_curves({"one": history}, "epochs")
+
+
+def test_study_curves_draw_means_ranges_and_where_a_run_broke_off():
+    def outcome(name, seed, psnr, error=None):
+        steps = [10 * (i + 1) for i in range(len(psnr))]
+        history = History(steps, [s / 5 for s in steps], [0.1] * len(psnr), psnr)
+        return Outcome(Arm(name, Recipe(), srcnn), seed, history, error, Path())
+
+    outcomes = [outcome("ours", 0, [25.0, 26.0]), outcome("ours", 1, [25.5, 27.0])]
+    figure = figures.study_curves(
+        [*outcomes, outcome("wild", 0, [20.0], "nan")], lowest=19, baseline=24.5
+    )
+    left, right = figure.axes
+    np.testing.assert_array_equal(left.lines[0].get_xydata(), [[10, 25.25], [20, 26.5]])
+    np.testing.assert_array_equal(right.lines[0].get_xydata(), [[2, 25.25], [4, 26.5]])
+    band = left.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (25, 27)
+    (cross,) = (line for line in left.lines if line.get_marker() == "x")
+    np.testing.assert_array_equal(cross.get_xydata(), [[10, 20]])
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["ours", "wild (broke off)", "bicubic"]
+    assert left.get_ylim()[0] == 19
 
 
 def test_signed_maps_have_symmetric_scales():
