@@ -16,9 +16,9 @@ import keras
 import numpy as np
 
 from srcnn_tf.images import write_file
-from srcnn_tf.training import History, Recipe, fit, load_run, recipe_as_json
+from srcnn_tf.training import History, Recipe, fit, load_history, recipe_as_json
 
-_OUTCOME = "outcome.json"
+_OUTCOME, _END = "outcome.json", "end.weights.h5"
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Outcome:
 
     @property
     def psnr(self) -> float:
-        """Validation PSNR of the best epoch in dB; NaN for a run that broke off."""
-        return float("nan") if self.error else self.history.psnr[self.history.best]
+        """Validation PSNR at the end of the budget in dB; NaN for a run that broke off."""
+        return float("nan") if self.error else self.history.psnr[-1]
 
     def model(self) -> keras.Model:
-        """Build the network with the averaged weights of its best epoch.
+        """Build the network with the averaged weights of its last epoch, those that `psnr` scores.
 
         Raises:
             ValueError: the run broke off before its first epoch ended.
@@ -68,7 +68,7 @@ class Outcome:
         if not self.history.step:
             raise ValueError(f"{self.arm.name!r} has no weights to load: {self.error}")
         model = self.arm.build(self.seed)
-        model.load_weights(load_run(self.folder)[1])
+        model.load_weights(self.folder / _END)
         return model
 
 
@@ -82,8 +82,9 @@ def run(
     """Train every arm with every seed, or read what an earlier call has kept of it.
 
     A run is trained again when its recipe, its network (architecture, first weights, regularisers),
-    its images, or the version of Keras or TensorFlow has changed. An interrupted call goes on at
-    its last epoch. A run whose loss becomes infinite or NaN is an outcome too, with its `error`.
+    its images, this library, or the version of Keras or TensorFlow has changed. An interrupted call
+    goes on at its last epoch. A run whose loss becomes infinite or NaN is an outcome too, with its
+    `error`.
 
     Args:
         arms: what to compare, names all different.
@@ -115,14 +116,26 @@ def run(
             print(f"{number} of {len(jobs)}: {arm.name}, seed {seed}")
             error = None
             try:
-                fit(model, train_images, validation_images, recipe, place, resume=True)
+                keep = _KeepEnd(arm.build(seed), place / _END)
+                fit(model, train_images, validation_images, recipe, place, True, [keep])
             except FloatingPointError as problem:
                 error = str(problem)
             write_file(place / _OUTCOME, json.dumps({"error": error}).encode(), overwrite=True)
         error = json.loads((place / _OUTCOME).read_text())["error"]
-        history, _ = load_run(place)
-        outcomes.append(Outcome(arm, seed, history, error, place))
+        outcomes.append(Outcome(arm, seed, load_history(place), error, place))
     return outcomes
+
+
+class _KeepEnd(keras.callbacks.Callback):
+    """Save the averaged weights of each epoch over those of the epoch before."""
+
+    def __init__(self, plain: keras.Model, path: Path):
+        super().__init__()
+        self.plain, self.path = plain, path
+
+    def on_test_end(self, logs=None):
+        self.plain.set_weights(self.model.get_weights())
+        self.plain.save_weights(self.path)
 
 
 def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
@@ -134,28 +147,28 @@ def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
 def to_text(outcomes: Sequence[Outcome]) -> str:
     """Write a table with a line for each arm.
 
-    A line has the mean over seeds of the best epoch's PSNR, its distance from the first arm's, the
-    range from worst seed to best, the step of the best epoch, and seconds of training.
+    A line has the mean over seeds of the PSNR at the end, its distance from the first arm's, the
+    range from worst seed to best, the mean of the best epochs' PSNR, and seconds of training.
 
     Args:
         outcomes: what `run` returned, or a part of it.
     """
     groups = by_arm(outcomes)
     width = max(map(len, groups))
-    lines = [f"{'':{width}}  PSNR dB  difference  range  best step  seconds"]
+    lines = [f"{'':{width}}  PSNR dB  difference  range  best epoch  seconds"]
     first = None
     for name, group in groups.items():
         scores = [outcome.psnr for outcome in group]
         first = np.mean(scores) if first is None else first
         if any(outcome.error for outcome in group):
             steps = ", ".join(str(o.history.step[-1] if o.history.step else 0) for o in group)
-            lines.append(f"{name:{width}}  broke off after the epoch that ended at step {steps}")
+            lines.append(f"{name:{width}}  broke off after step {steps}")
             continue
-        best = np.mean([o.history.step[o.history.best] for o in group])
-        seconds = np.mean([o.history.seconds[-1] for o in group])
+        best = np.mean([max(outcome.history.psnr) for outcome in group])
+        seconds = np.mean([outcome.history.seconds[-1] for outcome in group])
         lines.append(
             f"{name:{width}}  {np.mean(scores):7.2f}  {np.mean(scores) - first:+10.2f}"
-            f"  {np.ptp(scores):5.2f}  {best:9.0f}  {seconds:7.0f}"
+            f"  {np.ptp(scores):5.2f}  {best:10.2f}  {seconds:7.0f}"
         )
     return "\n".join(lines)
 
@@ -170,6 +183,7 @@ def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
         [variable.trainable, getattr(variable.regularizer, "get_config", dict)()]
         for variable in model.variables
     ]
+    library = sorted(Path(__file__).parent.glob("*.py"))
     about = [
         recipe_as_json(recipe),
         network,
@@ -177,6 +191,7 @@ def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
         _digest(model.get_weights()),
         data,
         [version(package) for package in ("keras", "tensorflow")],
+        hashlib.sha256(b"".join(file.read_bytes() for file in library)).hexdigest(),
     ]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 

@@ -254,16 +254,10 @@ def fit(
     return run.history
 
 
-def load_run(folder: str | Path) -> tuple[History, Path | None]:
-    """Return the history of a run that `fit` kept in a folder, and its best weights.
-
-    A run that ended before its first epoch did has an empty history and no weights (None).
-    """
+def load_history(folder: str | Path) -> History:
+    """Return the history of a run that `fit` keeps in a folder; empty before its first epoch."""
     path = Path(folder) / _PROGRESS
-    if not path.exists():
-        return History(), None
-    state = json.loads(path.read_text())
-    return History(**state["history"]), Path(folder) / state["best"]
+    return History(**json.loads(path.read_text())["history"]) if path.exists() else History()
 
 
 def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer:

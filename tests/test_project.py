@@ -20,7 +20,7 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-MAX_WORDS = {"03_srcnn": 1700}
+MAX_WORDS = {"03_srcnn": 1700, "06_training_choices": 2500}
 
 # What Colab had installed on 2026-08-19, of what we depend on.
 COLAB = {

@@ -111,14 +111,14 @@ def test_names_that_keras_makes_up_change_nothing(tmp_path, capsys):
 
 def test_table_has_means_differences_and_ranges(tmp_path):
     def outcome(name, seed, psnr):
-        history = studies.History([10, 20], [1.0, 2.0], [0.1, 0.1], [psnr - 1, psnr])
+        history = studies.History([10, 20], [1.0, 2.0], [0.1, 0.1], [psnr + 1, psnr])
         return studies.Outcome(Arm(name, SHORT, small), seed, history, None, tmp_path)
 
     outcomes = [outcome("a", 0, 30.0), outcome("a", 1, 30.2), outcome("b", 0, 31.5)]
     rows = [line.split() for line in studies.to_text(outcomes).splitlines()[1:]]
     assert rows == [
-        ["a", "30.10", "+0.00", "0.20", "20", "2"],
-        ["b", "31.50", "+1.40", "0.00", "20", "2"],
+        ["a", "30.10", "+0.00", "0.20", "31.10", "2"],
+        ["b", "31.50", "+1.40", "0.00", "32.50", "2"],
     ]
 
 

@@ -30,6 +30,7 @@ from papermill.exceptions import PapermillExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = {"fast": 300, "full": 7200}  # the seconds that one cell may take
+STUDIES = "studies"  # the folder in which `srcnn_tf.studies` keeps what it has trained
 FAST_SECONDS = 120  # what a lesson should stay under in the fast profile
 LOG_SECONDS = 30  # how often a log, which is no terminal, hears of progress
 BOUNDS = {
@@ -177,9 +178,16 @@ def stderr_to(path: Path) -> Iterator[None]:
 
 
 def run(lesson: Lesson, folder: Path, cell_seconds: int) -> None:
-    """Execute a lesson in an emptied folder, write its HTML, and check its results."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    """Execute a lesson in an emptied folder, write its HTML, and check its results.
+
+    What its studies have trained stays: they know themselves what has changed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for item in folder.iterdir():
+        if item.is_dir() and item.name != STUDIES:
+            shutil.rmtree(item)
+        elif item.is_file():
+            item.unlink()
     executed = folder / lesson.notebook.name
     start = time.monotonic()
     try:
