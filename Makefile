@@ -62,14 +62,15 @@ results: $(ENV) ## Score the shipped weights on Set5 and Set14 into docs/results
 table: $(ENV) ## Write the table of the README from docs/results.csv
 	$(PY) tools/readme_table.py
 
-curve: $(ENV) ## Measure minutes of training against Set5 PSNR into docs/ (30 minutes, two cores)
+curve: $(ENV) ## Measure minutes of training against Set5 PSNR into docs/ (20 minutes, two cores)
 	$(PY) benchmarks/time_to_quality.py
 
-benchmarks: $(ENV) ## Measure pair pipeline, training loop, training steps and inference
+benchmarks: $(ENV) ## Measure pipeline, training, inference and memory
 	$(PY) benchmarks/pairs.py
 	$(PY) benchmarks/fit.py
 	$(PY) benchmarks/steps.py
 	$(PY) benchmarks/inference.py
+	$(PY) benchmarks/memory.py
 
 requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
 	$(PY) -m pip install --quiet uv

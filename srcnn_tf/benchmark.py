@@ -205,7 +205,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
-    digits = {"psnr": 4, "ssim": 5, "ms_per_megapixel": 1}
+    digits = {"psnr": 4, "ssim": 6, "ms_per_megapixel": 1}
     for row in rows:
         values = asdict(row)
         writer.writerow(values | {name: round(values[name], n) for name, n in digits.items()})
