@@ -250,7 +250,7 @@ def fit(
             shuffle=False,  # the crops are random already
             verbose=0,
         )
-        model.set_weights(run.best_weights(model))
+        model.set_weights(run.best_weights())
     return run.history
 
 
@@ -336,15 +336,16 @@ class _Run(keras.callbacks.Callback):
 
     def restore(self, model: keras.Model) -> None:
         """Put the last checkpoint, optimizer included, into a compiled model."""
+        # The weights file of a compiled model holds its optimizer too.
+        self.plain = type(model).from_config(model.get_config())
         model.optimizer.build(model.trainable_variables)
         if self.state:
             model.load_weights(self.folder / self.state["last"])
 
-    def best_weights(self, model: keras.Model) -> list[np.ndarray]:
+    def best_weights(self) -> list[np.ndarray]:
         """Read the averaged weights of the best epoch."""
-        clone = _uncompiled(model)
-        clone.load_weights(self.folder / self.state["best"])
-        return clone.get_weights()
+        self.plain.load_weights(self.folder / self.state["best"])
+        return self.plain.get_weights()
 
     def on_train_begin(self, logs=None):
         self.started = time.perf_counter() - (self.history.seconds or [0])[-1]
@@ -409,9 +410,8 @@ class _Run(keras.callbacks.Callback):
         }
         self.model.save_weights(self.folder / self.state["last"])
         if self.history.best == epoch:
-            clone = _uncompiled(self.model)
-            clone.set_weights(self.averaged)
-            clone.save_weights(self.folder / self.state["best"])
+            self.plain.set_weights(self.averaged)
+            self.plain.save_weights(self.folder / self.state["best"])
         else:
             self.state["best"] = before["best"]
         write_file(
@@ -423,11 +423,6 @@ class _Run(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.bar.close()
-
-
-def _uncompiled(model: keras.Model) -> keras.Model:
-    """Copy a model's architecture; the weights file of a compiled model holds its optimizer too."""
-    return type(model).from_config(model.get_config())
 
 
 def recipe_as_json(recipe: Recipe) -> dict:
