@@ -259,7 +259,9 @@ def test_failing_lessons_do_not_hide_the_others(folder, capsys):
     )
     write_lesson(folder, "04_silent", "STEPS = 1")
     stale = folder / "build" / "04_silent" / "results.json"
-    stale.parent.mkdir(parents=True)
+    trained = stale.parent / "studies" / "arm" / "outcome.json"
+    trained.parent.mkdir(parents=True)
+    trained.write_text("{}")
     stale.write_text('{"gain": 1.0}')
     write_toml(
         folder,
@@ -285,6 +287,7 @@ def test_failing_lessons_do_not_hide_the_others(folder, capsys):
     assert "03_low: result ssim = nan, expected a finite number\n" in printed
     assert "03_low: result other is missing from results.json\n" in printed
     assert "04_silent: the lesson wrote no results.json\n" in printed
+    assert trained.exists(), "what studies have trained is theirs to throw away"
     for name in ("01_good", "02_raises"):
         assert (folder / "build" / name / f"{name}.ipynb").exists()
         assert "<html" in (folder / "build" / name / f"{name}.html").read_text()
