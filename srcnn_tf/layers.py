@@ -120,7 +120,7 @@ class Deconvolution(keras.layers.Conv2DTranspose):
         ends = (reach * scale - before, (reach + 1) * scale + before - size)
         kernel = ops.pad(self.kernel, (ends, ends, (0, 0), (0, 0)))
         kernel = ops.reshape(kernel, (n, scale, n, scale, *self.kernel.shape[2:]))
-        kernel = ops.transpose(ops.flip(kernel, (0, 2)), (0, 2, 5, 1, 3, 4))
+        kernel = ops.transpose(kernel[::-1, :, ::-1], (0, 2, 5, 1, 3, 4))
         kernel = ops.reshape(kernel, (n, n, kernel.shape[2], scale**2 * self.filters))
         phases = ops.conv(images, ops.cast(kernel, images.dtype), padding="same")
         outputs = space_from_depth(phases, scale)

@@ -275,7 +275,7 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
                 f"rate_factors names {name!r}; the layers that train are {', '.join(layers)}"
             )
     factors = {
-        id(variable): factor
+        id(variable.value): factor  # `update_step` gets TensorFlow's variable, not Keras's
         for name, factor in recipe.rate_factors.items()
         for variable in layers[name].trainable_variables
     }
