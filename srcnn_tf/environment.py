@@ -5,13 +5,22 @@ import platform
 import sys
 from importlib.metadata import version
 
+import keras
+import numpy as np
 import tensorflow as tf
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what decides a training's numbers."""
+    # From the modules: TensorFlow is installed under several names (tensorflow-cpu, -macos).
+    modules = {module.__name__: module.__version__ for module in (tf, keras, np)}
+    return {"python": platform.python_version(), **modules}
 
 
 def describe() -> str:
     """Return versions and device in two lines, with advice for those without a GPU."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "srcnn-tf"))
-    lines = [f"Python {platform.python_version()}, {packages}"]
+    packages = {**versions(), "srcnn-tf": version("srcnn-tf")}
+    lines = [", ".join(f"{name} {number}" for name, number in packages.items())]
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")

@@ -6,9 +6,7 @@ that says how it was made. `train` makes both; `python -m srcnn_tf train` calls 
 
 import hashlib
 import json
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import keras
 import numpy as np
 
 from srcnn_tf import datasets
-from srcnn_tf.environment import cores
+from srcnn_tf.environment import cores, versions
 from srcnn_tf.images import quantise, write_file
 from srcnn_tf.models import build
 from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_validation
@@ -164,10 +162,7 @@ def train(
         "best_step": history.step[history.best],
         "validation_psnr_db": round(history.psnr[history.best], 3),
         "cores": cores(),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("tensorflow", "keras", "numpy")},
-        },
+        "versions": versions(),
     }
     data = json.dumps(about, indent=1).encode() + b"\n"
     write_file(folder / f"{stem}.json", data, overwrite=True)

@@ -9,12 +9,12 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from srcnn_tf.environment import versions
 from srcnn_tf.images import write_file
 from srcnn_tf.training import History, Recipe, fit, load_history, recipe_as_json
 
@@ -82,7 +82,7 @@ def run(
     """Train every arm with every seed, or read what an earlier call has kept of it.
 
     A run is trained again when its recipe, its network (architecture, first weights, regularisers),
-    its images, this library, or the version of Keras or TensorFlow has changed. An interrupted call
+    its images, this library, or a version of what it runs on has changed. An interrupted call
     goes on at its last epoch. A run whose loss becomes infinite or NaN is an outcome too, with its
     `error`.
 
@@ -190,7 +190,7 @@ def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
         variables,
         _digest(model.get_weights()),
         data,
-        [version(package) for package in ("keras", "tensorflow")],
+        versions(),
         hashlib.sha256(b"".join(file.read_bytes() for file in library)).hexdigest(),
     ]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
