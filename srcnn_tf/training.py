@@ -274,15 +274,18 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
             raise ValueError(
                 f"rate_factors names {name!r}; the layers that train are {', '.join(layers)}"
             )
-    factors = {
-        id(variable.value): factor  # `update_step` gets TensorFlow's variable, not Keras's
-        for name, factor in recipe.rate_factors.items()
-        for variable in layers[name].trainable_variables
-    }
+    factors = [
+        recipe.rate_factors.get(layer.name, 1)
+        for layer in layers.values()
+        for _ in layer.trainable_variables
+    ]
     update = optimizer.update_step
-    optimizer.update_step = lambda gradient, variable, rate: update(
-        gradient, variable, rate * factors.get(id(variable), 1)
-    )
+
+    def update_at_own_rate(gradient, variable, rate):
+        # By its place: on TensorFlow, Keras passes its own variable's inner one.
+        update(gradient, variable, rate * factors[optimizer._get_variable_index(variable)])
+
+    optimizer.update_step = update_at_own_rate
     return optimizer
 
 

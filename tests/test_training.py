@@ -203,7 +203,7 @@ def test_every_optimizer_trains_rgb_under_xla(optimizer):
 @pytest.mark.parametrize("optimizer", ["adam", "soap", "rmsprop", "sgd"])
 def test_a_layer_has_the_rate_that_the_recipe_gives_it(optimizer):
     recipe = replace(RECIPE, steps=1, steps_per_epoch=1, optimizer=optimizer, average=None)
-    recipe = replace(recipe, schedule="constant", learning_rate=1e-4)
+    recipe = replace(recipe, schedule="constant", learning_rate=0.1)
     start, moved = srcnn(2).get_weights(), {}
     for factor in (1, 0.1, 0):
         model = srcnn(2)
@@ -213,8 +213,8 @@ def test_a_layer_has_the_rate_that_the_recipe_gives_it(optimizer):
         for one, two in zip(moved[first][:4], moved[other][:4], strict=True):
             np.testing.assert_array_equal(one, two)
         for one, two in zip(moved[first][4:], moved[other][4:], strict=True):
-            np.testing.assert_allclose(two, other * one, atol=2e-8, rtol=0.02)
-    assert np.abs(moved[1][4]).max() > 1e-7
+            np.testing.assert_allclose(two, other * one, atol=1e-7, rtol=0.02)
+    assert np.abs(moved[1][4]).max() > 1e-5
 
 
 def test_rate_factors_name_layers_of_the_model():
