@@ -107,7 +107,7 @@ def plot(rows: list[dict]) -> plt.Figure:
             times = [r["seconds"] / 60 for r in part]
             axes.plot(times, [r["psnr"] for r in part], color=colour, label=f"{start} start")
         axes.axhline(paper, color="black", linestyle="--", linewidth=1)
-        axes.text(minutes, paper, f"the paper, T91: {paper:.2f} dB ", ha="right", va="bottom")
+        axes.text(minutes, paper, f"the paper, T91: {paper:.2f} dB ", ha="right", va="top")
         axes.set(title=f"{name} ×{SCALE}, T91 only", xlabel="minutes on one CPU core")
         axes.set(xlim=(0, minutes), ylim=(30, paper + 0.4))
         axes.grid(alpha=0.3)

@@ -61,8 +61,8 @@ class Recipe:
         steps_per_epoch: batches from one validation and checkpoint to the next.
         patience: epochs without a better validation PSNR before the run stops early, or None.
         seed: of the crops. (The weights' seed belongs to the model's builder.)
-        jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. On a CPU it
-            makes the steps of both networks longer (`benchmarks/steps.py`).
+        jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. What it does to
+            a step on a CPU, `benchmarks/steps.py` measures.
     """
 
     steps: int | None = 4000
