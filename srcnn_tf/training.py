@@ -4,10 +4,13 @@
 PSNR on held-out training images, averaged weights, checkpoints that survive a kill.
 """
 
+import contextlib
 import json
 import math
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -204,6 +207,7 @@ def fit(
             `folder` followed another recipe.
         FileExistsError: `folder` holds a run and `resume` is false.
         FloatingPointError: the loss became NaN or infinite.
+        KeyboardInterrupt: Ctrl-C, or a notebook's stop button; the last checkpoint is whole.
 
     Derived in lesson 03.
     """
@@ -239,17 +243,18 @@ def fit(
         left = (
             math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch) if recipe.steps else 10**9
         )
-        model.fit(
-            batches,
-            validation_data=(lr_images, hr_images),
-            validation_batch_size=len(lr_images),
-            initial_epoch=done,
-            epochs=done + left,
-            steps_per_epoch=recipe.steps_per_epoch,
-            callbacks=[run, *callbacks, *swap],
-            shuffle=False,  # the crops are random already
-            verbose=0,
-        )
+        with _interrupts_noted(run):
+            model.fit(
+                batches,
+                validation_data=(lr_images, hr_images),
+                validation_batch_size=len(lr_images),
+                initial_epoch=done,
+                epochs=done + left,
+                steps_per_epoch=recipe.steps_per_epoch,
+                callbacks=[run, *callbacks, *swap],
+                shuffle=False,  # the crops are random already
+                verbose=0,
+            )
         model.set_weights(run.best_weights())
     return run.history
 
@@ -306,6 +311,28 @@ def _validation_batch(
     return np.stack(lr_images), np.stack(hr_images)
 
 
+@contextlib.contextmanager
+def _interrupts_noted(run: "_Run"):
+    """Let the first Ctrl-C end the run after a whole batch, and a second one at once.
+
+    Python drops a KeyboardInterrupt that falls into a destructor, and the end of a Keras epoch runs
+    many: the training would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone hears of signals
+        yield
+        return
+
+    def note(number, frame):
+        run.interrupted = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Run(keras.callbacks.Callback):
     """The state of a run: schedule, history, checkpoints, progress line, reasons to stop."""
 
@@ -313,6 +340,7 @@ class _Run(keras.callbacks.Callback):
         super().__init__()
         self.recipe, self.folder = recipe, folder
         self.history, self.step, self.averaged = History(), 0, None
+        self.interrupted = False
         self.state = None
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / _PROGRESS).exists():
@@ -376,6 +404,8 @@ class _Run(keras.callbacks.Callback):
         self.model.optimizer.learning_rate.assign(self.recipe.rate(self.step, self._seconds()))
 
     def on_train_batch_end(self, batch, logs=None):
+        if self.interrupted:
+            raise KeyboardInterrupt
         self.step += 1
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(

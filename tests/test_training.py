@@ -1,6 +1,7 @@
 """Recipes and fit: same seed, same curve; a kill loses an epoch at most; clear stops."""
 
 import json
+import signal
 import subprocess
 import sys
 import textwrap
@@ -143,6 +144,21 @@ def test_callbacks_see_the_averaged_weights():
     fit(model, *images(), replace(RECIPE, steps=10), callbacks=[seen])
     for one, other in zip(seen.weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_an_interrupt_inside_a_destructor_is_not_lost():
+    class Interrupting:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)  # Python would drop what this raises here
+
+    class AtEpochEnd(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            Interrupting()
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(fsrcnn(2, d=32, s=5, m=1), *images(), RECIPE, callbacks=[AtEpochEnd()])
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_early_stopping_ends_the_run_and_keeps_the_best_epoch():
