@@ -1,0 +1,104 @@
+"""Right and typically wrong answers to the exercises of lesson 01."""
+
+import numpy as np
+import tensorflow as tf
+
+from srcnn_tf import datasets, metrics
+from srcnn_tf.images import apply_weights, quantise, resize, resize_weights
+from srcnn_tf.metrics import Protocol
+from srcnn_tf.pairs import degrade, degrade_weights, image_pair
+
+HALF = np.array([111, 29, -9, -3]) / 256
+WEIGHTS = np.array([*HALF[::-1], *HALF])
+
+
+def shrink_weights(size, scale, a=-0.5, antialias=True, mirror=True):
+    def k(t):
+        t = abs(t)
+        if t <= 1:
+            return (a + 2) * t**3 - (a + 3) * t**2 + 1
+        return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t <= 2 else 0
+
+    weights = np.zeros((size // scale, size))
+    for i in range(size // scale):
+        for j in range(-2 * scale, size + 2 * scale):
+            inside = -1 - j if j < 0 else 2 * size - 1 - j if j >= size else j
+            if inside == j or mirror:
+                centre = (i + 0.5) * scale - 0.5
+                weights[i, inside] += k((j - centre) / (scale if antialias else 1))
+    return weights / weights.sum(1, keepdims=True)
+
+
+def blurred_psnr(blur_sigma, border=4, **settings):
+    scores = []
+    for photograph in datasets.load("samples", "test"):
+        lr_image, hr_image = image_pair(photograph, 4, **{"blur_sigma": blur_sigma, **settings})
+        sr_image = resize(lr_image, hr_image.shape[:2])
+        scores.append(metrics.psnr(hr_image, sr_image, Protocol(border=border)))
+    return np.mean(scores)
+
+
+def psnr(hr, sr):
+    return 10 * np.log10(255**2 / np.mean((hr.astype(float) - sr) ** 2))
+
+
+def hide(hr_image, pattern):
+    rows, columns = (degrade_weights(side, 3) for side in hr_image.shape[:2])
+    seen = apply_weights(pattern, rows, columns)
+    unseen = pattern - apply_weights(seen, np.linalg.pinv(rows), np.linalg.pinv(columns))
+    hidden, rng = quantise(hr_image + unseen), np.random.default_rng(3)
+    while (differs := degrade(hidden, 3) != degrade(hr_image, 3)).any():
+        step = np.sign(apply_weights(hidden - hr_image, rows, columns)) * differs / 255
+        hidden = quantise(hidden - np.kron(step, np.eye(9)[rng.integers(9)].reshape(3, 3, 1)))
+    return hidden
+
+
+MOVED = (0.1105, -1.0728)  # of E01.3, which the solution notebook computes
+
+RIGHT = {
+    "E01.1": [(WEIGHTS,), (WEIGHTS.tolist(),), (tf.constant(WEIGHTS[None], tf.float32),)],
+    "E01.3": [
+        (shrink_weights, *MOVED),
+        (lambda *a, **k: tf.constant(shrink_weights(*a, **k)), *map(np.float32, MOVED)),
+    ],
+    "E01.4": [(blurred_psnr,), (lambda sigma: tf.constant([blurred_psnr(sigma)]),)],
+    "E01.5": [(psnr, -8.13), (lambda hr, sr: tf.constant(psnr(hr, sr)), np.float32(-8.131))],
+    "E01.6": [(hide,), (lambda *pair: tf.constant(hide(*pair)),)],
+}
+WRONG = {
+    "E01.1": [
+        ((resize_weights(20, 10, antialias=False)[4, 7:11],), "stretch the kernel"),
+        ((2 * WEIGHTS,), "sum to 2"),
+        ((np.full(8, 1 / 8),), "which distances"),
+        ((np.roll(WEIGHTS, 1),), "even"),
+        ((["a"] * 8,), "should be numbers"),
+    ],
+    "E01.3": [
+        ((lambda size, scale, a, antialias: np.eye(size)[::scale], *MOVED), "Interior"),
+        (
+            (lambda s, c, a, antialias: resize_weights(s, s // c, antialias=antialias), *MOVED),
+            "a =",
+        ),
+        ((lambda *b, **k: shrink_weights(*b, mirror=False, **k), *MOVED), "border"),
+        ((shrink_weights, *MOVED[::-1]), "swapped"),
+        ((shrink_weights, -MOVED[0], MOVED[1]), "sign"),
+    ],
+    "E01.4": [
+        ((lambda sigma: 28.53,), "PSNR"),
+        ((lambda sigma: blurred_psnr(sigma, border=0),), "border"),
+        ((lambda sigma: blurred_psnr(0),), "blur"),
+        ((lambda sigma: 1 / 0,), "ZeroDivisionError"),
+    ],
+    "E01.5": [
+        ((lambda hr, sr: 10 * np.log10(255**2 / np.mean((hr - sr) ** 2)), -8.13), "wrap"),
+        ((lambda hr, sr: psnr(hr, sr) + 20 * np.log10(hr.max() / 255), -8.13), "brightest"),
+        ((lambda hr, sr: psnr(hr, sr) - 20 * np.log10(255), -8.13), "peak is 1"),
+        ((psnr, 8.13), "sign"),
+        ((psnr, -4.07), "squared"),
+    ],
+    "E01.6": [
+        ((lambda hr_image, pattern: hr_image,), "hidden"),
+        ((lambda hr_image, pattern: np.clip(hr_image + 0.9 * pattern, 0, 1),), "256 levels"),
+        ((lambda hr_image, pattern: quantise(hr_image + pattern),), "LR pixels differ"),
+    ],
+}
