@@ -16,6 +16,7 @@ import numpy as np
 from srcnn_tf import datasets
 from srcnn_tf.environment import cores, versions
 from srcnn_tf.images import quantise, write_file
+from srcnn_tf.losses import LogMSE
 from srcnn_tf.models import build
 from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_validation
 
@@ -92,6 +93,8 @@ def default_recipe(name: str, scale: int, **settings) -> Recipe:
         "hr_patch": 16 * scale if small else 33 // scale * scale,
         "optimizer": "soap",
         "learning_rate": _RATES.get(name, 4e-3),
+        "loss": LogMSE(),
+        "clipnorm": 100,  # of gradients about a thousand times as long as those of MSE
         "average": 0.999,
         "rescale": (0.9, 0.8, 0.7, 0.6),
         "steps_per_epoch": 500,
