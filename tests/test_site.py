@@ -62,7 +62,8 @@ def write_lesson(folder, build, n, parameters, results):
     values = {"n": n, "other": 3 - n, "colab": COLAB}
     texts = [text.format(**values) for text in (*HEAD, BODY)]
     cells = list(map(nbformat.v4.new_markdown_cell, texts))
-    cells.insert(2, nbformat.v4.new_code_cell("STEPS = 1", metadata={"tags": ["parameters"]}))
+    long = "STEPS = 1  # " + 40 * "long "
+    cells.insert(2, nbformat.v4.new_code_cell(long, metadata={"tags": ["parameters"]}))
     notebook = nbformat.v4.new_notebook(cells=cells)
     executed = build / f"0{n}_size" / f"0{n}_size.ipynb"
     executed.parent.mkdir(parents=True)
@@ -88,10 +89,15 @@ def write_course(folder):
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def site(tmp_path_factory):
     folders = write_course(tmp_path_factory.mktemp("course"))
     assert make_site.main([], *folders) == 0
-    return {path.name: Page(path.read_text()) for path in (folders[1] / "site").iterdir()}
+    return folders[1] / "site"
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    return {path.name: Page(path.read_text()) for path in site.iterdir()}
 
 
 def test_pages_load_nothing_from_elsewhere(pages):
@@ -142,7 +148,19 @@ def test_index_says_minutes_results_and_their_profile(pages):
     assert "Results (fast profile" in first
     assert first.rstrip(" ¶").endswith("gain 0.5123 dB · images 14")
     assert "about 20 minutes" in second
+    assert "Results (full profile" in second
     assert "fast profile" in pages["01_size.html"].words
+
+
+@pytest.mark.parametrize("name", ["index", "01_size"])
+def test_pages_fit_a_phone(browser, site, name):
+    browser.set_window_size(500, 800)  # Chromium's windows are no narrower
+    browser.get((site / f"{name}.html").as_uri())
+    widths = "return [document.documentElement.scrollWidth, innerWidth]"
+    scrolled, inner = browser.execute_script(widths)
+    assert scrolled <= inner < 600
+    code = browser.find_elements("css selector", ".jp-InputArea-editor pre")
+    assert all(pre.size["width"] < inner for pre in code)
 
 
 def test_every_formula_of_the_course_becomes_mathml():

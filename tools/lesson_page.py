@@ -27,13 +27,16 @@ TEMPLATE = """
 <style>
 body.jp-Notebook { max-width: 64rem; margin: auto; }
 .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
-.jp-RenderedHTMLCommon math[display="block"] { overflow-x: auto; overflow-y: hidden; }
+math { font-family: "STIX Two Math", "Cambria Math", "Latin Modern Math", "Noto Sans Math",
+  "DejaVu Math TeX Gyre", math; }  /* fonts whose braces and sums grow */
+math[display="block"] { overflow-x: auto; overflow-y: hidden; }
 .jp-RenderedHTMLCommon p { overflow-wrap: break-word; }
 .jp-InputArea-editor .highlight pre { overflow-x: auto; }
 .badge { padding: 0.2em 0.8em; border-radius: 0.3em; color: #fff; background: #57606a; }
 @media (max-width: 40rem) {
   body.jp-Notebook { padding: 0.5rem; }
   .jp-InputPrompt, .jp-OutputPrompt { display: none; }
+  .jp-OutputArea-output pre { white-space: pre; overflow-x: auto; }
 }
 </style>
 {%- endblock -%}

@@ -20,9 +20,10 @@ from nbformat import NotebookNode
 from run_lessons import PROFILES, Lesson
 
 ROOT = Path(__file__).resolve().parent.parent
+# Full before fast: where the two have the same parameters, the lesson is as a learner runs it.
 PROFILE_WORDS = {
-    "fast": "fast profile: embedded photographs, short training",
     "full": "full profile: the lesson as you run it",
+    "fast": "fast profile: embedded photographs, short training",
 }
 INTRODUCTION = """# Image super-resolution with Keras
 
@@ -52,7 +53,7 @@ def read_executed(lessons: dict[str, Lesson], build: Path) -> tuple[str, Lesson,
     lesson = lessons["full"]
     executed = nbformat.read(build / lesson.name / lesson.notebook.name, as_version=4)
     ran = executed.metadata.get("papermill", {}).get("parameters")
-    profile = next((name for name, one in lessons.items() if one.parameters == ran), None)
+    profile = next((name for name in PROFILE_WORDS if lessons[name].parameters == ran), None)
     if not profile or sources(executed) != sources(nbformat.read(lesson.notebook, as_version=4)):
         raise ValueError(
             f"{lesson.name}: what was executed is another version of the lesson, or had parameters "
@@ -78,9 +79,9 @@ def index_entry(lesson: Lesson, notebook: NotebookNode, profile: str) -> str:
     """Return a lesson's entry of the index: its head, its key results, and where they are from."""
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     badge = re.search(r"^\[!\[.*", "\n".join(texts), re.MULTILINE)
-    head = next((text for text in texts if "**Time:**" in text), None)
+    head = next((text for text in texts if "**Time" in text), None)
     if not (badge and head):
-        raise ValueError(f"{lesson.name}: no Colab badge, or no cell with **Time:** and minutes")
+        raise ValueError(f"{lesson.name}: no Colab badge, or no cell with **Time** and minutes")
     results = " · ".join(result(name, lesson.results[name]) for name in lesson.key_results)
     return f"""## [{lesson_page.title(notebook)}]({lesson.notebook.name})
 
@@ -113,7 +114,10 @@ def make_pages(folder: Path, build: Path) -> dict[str, str]:
         try:
             profile, lesson, notebook = read_executed(in_profiles, build)
             entries.append(index_entry(lesson, notebook, profile))
-            header = f'<nav><a href="index.html">All lessons</a> · {PROFILE_WORDS[profile]}</nav>'
+            header = (
+                '<nav class="jp-RenderedHTMLCommon"><a href="index.html">All lessons</a>'
+                f" · {PROFILE_WORDS[profile]}</nav>"
+            )
             pages[f"{lesson.name}.html"] = lesson_page.render(notebook, header=header)
         except ValueError as error:
             wrong.append(str(error))
