@@ -8,7 +8,7 @@ ENV := .venv/.installed $(if $(filter 1,$(GPU)),check-gpu)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv notebooks lab test lint stamp figure weights results table curve benchmarks \
+.PHONY: help .venv notebooks site lab test lint stamp figure weights results table curve benchmarks \
 	requirements clean distclean check-gpu
 
 help: ## List these commands
@@ -23,6 +23,9 @@ help: ## List these commands
 
 notebooks: $(ENV) ## Execute the lessons into build/ and check their results
 	@$(PY) tools/run_lessons.py --profile $(PROFILE) $(addprefix --lesson=,$(LESSON))
+
+site: $(ENV) ## Write the executed lessons as web pages into build/site/
+	@$(PY) tools/make_site.py
 
 lab: $(ENV) ## Open JupyterLab on the lessons
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab --ServerApp.root_dir=notebooks

@@ -163,7 +163,7 @@ def write_image(
         data = cv2.imencode(".png", swapped)[1].tobytes()
     else:
         buffer = io.BytesIO()
-        pixels = image if image.dtype == np.uint8 else _to_bytes(image)
+        pixels = to_bytes(image)
         Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
             buffer, kind, icc_profile=profile, **({"quality": 95} if kind == "JPEG" else {})
         )
@@ -171,9 +171,22 @@ def write_image(
     write_file(path, data, overwrite)
 
 
-def _to_bytes(image: np.ndarray) -> np.ndarray:
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Return pixels as uint8: floats in [0, 1] are rounded, with a network's overshoot clipped.
+
+    Args:
+        image: any shape, floats or uint8.
+
+    Raises:
+        ValueError: NaN or values far outside [0, 1]; another type.
+    """
+    if image.dtype == np.uint8:
+        return image
     if not np.issubdtype(image.dtype, np.floating):
-        raise ValueError(f"pixels must be floats in [0, 1], uint8 or uint16, not {image.dtype}")
+        raise ValueError(
+            "pixels must be floats in [0, 1] or uint8 (in a PNG file also uint16), "
+            f"not {image.dtype}"
+        )
     low, high = image.min(), image.max()
     # Networks overshoot by a little; an image in 0..255 does so by a lot.
     if not (low >= -1 and high <= 2):

@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import shutil
 import socket
 from importlib.resources import files
 
@@ -44,3 +45,32 @@ def load_or_skip():
         return datasets.load(name, *args, **kwargs)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """A headless Chromium; it skips the test where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("this test needs a browser: apt-get install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "headless",
+        "no-sandbox",  # or root cannot start it, as in a container
+        "disable-gpu",
+        "disable-quic",
+        "disable-dev-shm-usage",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "no-first-run",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{flag}")
+    service = webdriver.ChromeService(driver)
+    with webdriver.Chrome(options, service) as chrome:
+        yield chrome

@@ -22,10 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import lesson_page
 import nbformat
 import papermill
-from nbconvert import HTMLExporter
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,11 +211,11 @@ def run(lesson: Lesson, folder: Path, cell_seconds: int) -> None:
         lesson.failures.append(f"{type(error).__name__}: {error}")
     lesson.seconds = time.monotonic() - start
     if executed.exists():
-        exporter = HTMLExporter()
-        # A progress line was overwritten many times; its last state is what a reader wants.
-        exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
-        page, _ = exporter.from_filename(str(executed))
-        executed.with_suffix(".html").write_text(page, encoding="utf-8")
+        try:
+            page = lesson_page.render(nbformat.read(executed, 4), "../{name}/{name}.html")
+            executed.with_suffix(".html").write_text(page, encoding="utf-8")
+        except ValueError as error:
+            lesson.failures.append(str(error))
 
 
 def check_results(lesson: Lesson, path: Path) -> None:
