@@ -28,24 +28,6 @@ from nbformat import NotebookNode
 
 # No network, and process numbers of its own: what a submission starts dies with it.
 UNSHARE = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
-CONFIG = """\
-c = get_config()
-c.CourseDirectory.root = {folder!r}
-c.CourseDirectory.db_url = "sqlite:///" + {database!r}
-c.Execute.timeout = {cell_seconds}
-"""
-# Limits memory; switches 127.0.0.1 on, over which kernels talk, where there is no other network.
-LAUNCH = """\
-import fcntl, resource, socket, struct, sys
-from nbgrader.apps.nbgraderapp import main
-memory, no_network, *sys.argv[1:] = sys.argv[1:]
-resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
-if int(no_network):
-    SIOCSIFFLAGS, IFF_UP = 0x8914, 1
-    with socket.socket() as any_socket:
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
-main()
-"""
 
 
 @dataclass
@@ -159,7 +141,7 @@ class Grader:
         with tempfile.TemporaryDirectory(prefix="grade-") as folder:
             course = Path(folder)
             self._set_up(course, name, notebook)
-            output = self._run(course, ["autograde", name, "--create"])
+            output = self._run(course, name)
             if output is None:
                 seconds = self.assignment.notebook_seconds
                 graded.notes.append(f"{name}: stopped after {seconds} s")
@@ -174,7 +156,6 @@ class Grader:
                 f"{cell}: stopped after {self.assignment.cell_seconds} s"
                 for cell in _timed_out(nbformat.read(executed, as_version=4))
             ]
-            self._run(course, ["generate_feedback", name])
             page = course / "feedback" / "student" / name / f"{name}.html"
             graded.feedback = page.read_text(encoding="utf-8") if page.exists() else ""
         return graded
@@ -184,27 +165,24 @@ class Grader:
         submitted = course / "submitted" / "student" / name
         submitted.mkdir(parents=True)
         nbformat.write(notebook, submitted / f"{name}.ipynb")
-        database = shutil.copy(self.folder / "gradebook.db", course)
-        config = CONFIG.format(
-            folder=str(course), database=str(database), cell_seconds=self.assignment.cell_seconds
-        )
-        (course / "nbgrader_config.py").write_text(config)
+        shutil.copy(self.folder / "gradebook.db", course)
 
-    def _run(self, course: Path, arguments: list[str]) -> str | None:
-        """Run nbgrader confined and return what it printed, or None if time ran out."""
+    def _run(self, course: Path, name: str) -> str | None:
+        """Run grade_one.py and return what it printed, or None if time ran out."""
         kept = ("PATH", "LANG", "SRCNN_TF_DATA", "PYTHONPATH")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         environment |= {
             "HOME": str(course / "home"),
             "TMPDIR": str(course / "home"),
+            "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter"),
             "JUPYTER_PREFER_ENV_PATH": "1",
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            "OMP_NUM_THREADS": "1",
         }
-        limits = [str(int(self.assignment.memory_gb * 2**30)), str(int(bool(self.prefix)))]
-        command = [sys.executable, "-c", LAUNCH, *limits, *arguments, "--student", "student"]
+        command = [sys.executable, str(ROOT / "tools" / "grade_one.py"), str(course), name]
+        command += ["--cell-seconds", str(self.assignment.cell_seconds)]
+        command += ["--memory", str(int(self.assignment.memory_gb * 2**30))]
         with subprocess.Popen(
-            [*self.prefix, *command],
+            [*self.prefix, *command, *(["--loopback"] if self.prefix else [])],
             cwd=course,
             env=environment,
             stdout=subprocess.PIPE,
