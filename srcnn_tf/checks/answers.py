@@ -53,7 +53,7 @@ def array(answer, shape: tuple[int, ...] | None = None, what: str = "Your answer
         raise NotAttempted
     try:
         values = np.asarray(answer).astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Wrong(f"{what} should be numbers; it is of type {type(answer).__name__}.") from None
     if shape is not None and values.shape != shape:
         raise Wrong(f"{what} should have the shape {shape}; it has {values.shape}.")
