@@ -1,6 +1,5 @@
 """Exercise notebooks, assignments and grading, on small notebooks of the test's own."""
 
-import csv
 import os
 import re
 import zipfile
@@ -112,8 +111,9 @@ def test_exercises_of_a_lesson_have_the_form_of_the_house(lesson):
         if heading[5] == "in words":
             assert [cell.metadata.nbgrader.points for cell in graded] == [0]
             continue
-        assert "**Expected:**" in cells[0].source
-        assert "<details><summary>Hint</summary>" in cells[0].source
+        statement = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert "**Expected:**" in statement
+        assert "<details><summary>Hint</summary>" in statement
         assert [cell.metadata.nbgrader.points for cell in graded] == [len(heading[3])]
         visible, hidden = graded[0].source.split("### BEGIN HIDDEN TESTS")
         assert f'checks.check("{name}", ' in visible
@@ -238,70 +238,61 @@ def colab_saved(notebook):
     return notebook
 
 
-def test_grading_names_what_failed_and_grades_the_rest(given, solutions, tmp_path, monkeypatch):
-    path = os.pathsep.join([str(Path(grade.sys.executable).parent), os.environ["PATH"]])
-    monkeypatch.setenv("PATH", path)
-    monkeypatch.setenv("HOME", "/nonexistent")
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch):
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # which grade.py extends
+
+
+CONFINED = """
+import os, socket
+try:
+    memory = bytearray(10**11)
+except MemoryError:
+    memory = None
+networks = [name for _, name in socket.if_nameindex()]
+confined = memory is None and "grade-" in os.environ["HOME"]
+answer = 12 if confined and (networks == ["lo"]) == {no_network} else 0
+"""
+
+
+def test_grading_names_what_failed_and_grades_the_rest(given, solutions, tmp_path):
     one, two = given.values()
-    solved = fill_in(two, E02_1="answer = 21", E02_2="answer = 22")
+    no_network = bool(grade.confinement()[0])
     hands_in = {
-        "ann": (fill_in(one, E01_1="answer = 11", E01_2="answer = 12"), solved),
-        "bob": (one, two),
+        "bob": (one,),
         "colab": (
             colab_saved(fill_in(one, E01_1="answer = 11", E01_2="answer = 12")),
-            colab_saved(solved),
+            colab_saved(fill_in(two, E02_1="answer = 21", E02_2="answer = 0")),
         ),
-        "crash": (fill_in(one, E01_1="import os; os._exit(1)"), solved),
-        "hang": (fill_in(one, E01_1="while True: pass", E01_2="answer = 12"), solved),
-        "memory": (fill_in(one, E01_1="x = bytearray(10**11)", E01_2="answer = 12"), solved),
-        "home": (
-            fill_in(
-                one,
-                E01_1="import os; answer = 11 if 'grade-' in os.environ['HOME'] else 0",
-                E01_2="import psutil as p\nanswer = 12 if len(p.pids()) < 9 else 0",
-            ),
-            solved,
+        "crash": (fill_in(one, E01_1="import os; os._exit(1)", E01_2="answer = 12"),),
+        "hang": (
+            fill_in(one, E01_1="while True: pass", E01_2=CONFINED.format(no_network=no_network)),
         ),
     }
     submissions = tmp_path / "submissions"
     for student, notebooks in hands_in.items():
         (submissions / student / "deeper").mkdir(parents=True)
-        for name, notebook in zip(given, notebooks, strict=True):
+        for name, notebook in zip(given, notebooks, strict=False):
             copy = submissions / student / "deeper" / f"Copy of {name}.ipynb"
             copy.write_text(nbformat.writes(notebook))
     (submissions / "broken").mkdir()
     (submissions / "broken" / "01_one.ipynb").write_text("{")
     assignment = Assignment(name="tiny", solutions=solutions, cell_seconds=5)
     table = grade.grade_all(submissions, assignment, tmp_path / "out")
-    rows = {row["student"]: row for row in csv.DictReader(table.open())}
-    assert list(next(iter(rows.values()))) == [
-        *("student", "E01.1", "E01.2", "E02.1", "E02.2", "points", "of", "notes")
-    ]
-    points = {student: row["points"] for student, row in rows.items()}
-    confined = grade.confinement()[0]
-    assert points == {
-        "ann": "6",
-        "bob": "0",
-        "broken": "0",
-        "colab": "6",
-        "crash": "3",
-        "hang": "5",
-        "home": "6" if confined else points["home"],
-        "memory": "5",
-    }
-    notes = {student: row["notes"] for student, row in rows.items() if row["notes"]}
-    assert notes == {
-        "broken": "01_one: not a readable notebook (NotJSONError); 02_two: not handed in",
-        "crash": "01_one: the kernel died",
-        "hang": "E01_1: stopped after 5 s",
-    }
-    assert "checked" in (tmp_path / "out" / "feedback" / "ann" / "01_one.html").read_text()
+    assert table.read_text() == (
+        "student,E01.1,E01.2,E02.1,E02.2,points,of,notes\n"
+        "bob,0,0,0,0,0,6,02_two: not handed in\n"
+        "broken,0,0,0,0,0,6,01_one: not a readable notebook (NotJSONError); "
+        "02_two: not handed in\n"
+        "colab,1,2,1,0,4,6,\n"
+        "crash,0,0,0,0,0,6,01_one: the kernel died; 02_two: not handed in\n"
+        "hang,0,2,0,0,2,6,E01_1: stopped after 5 s; 02_two: not handed in\n"
+    )
+    assert "checked" in (tmp_path / "out" / "feedback" / "colab" / "01_one.html").read_text()
     assert not (tmp_path / "out" / "feedback" / "broken").exists()
 
 
-def test_a_notebook_that_never_ends_is_stopped(given, solutions, tmp_path, monkeypatch):
-    path = os.pathsep.join([str(Path(grade.sys.executable).parent), os.environ["PATH"]])
-    monkeypatch.setenv("PATH", path)
+def test_a_notebook_that_never_ends_is_stopped(given, solutions, tmp_path):
     stubborn = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
     submission = tmp_path / "01_one.ipynb"
     nbformat.write(fill_in(given["01_one"], E01_1=stubborn), submission)

@@ -25,6 +25,9 @@ import nbformat
 from assignments import ROOT, Assignment, grade_cells, read_assignment, select, split
 from make_exercises import make_exercise
 from nbformat import NotebookNode
+from nbgrader.api import Gradebook
+from nbgrader.apps.api import NbGraderAPI
+from traitlets.config import Config
 
 # No network, and process numbers of its own: what a submission starts dies with it.
 UNSHARE = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
@@ -94,9 +97,8 @@ def confinement() -> tuple[list[str], str]:
 
 def prepare(assignment: Assignment, folder: Path) -> dict[str, NotebookNode]:
     """Write the gradebook that holds the exercises and their hidden tests; return the exercises."""
-    from nbgrader.apps.api import NbGraderAPI
-    from traitlets.config import Config
-
+    # nbgrader starts alembic, which stands beside this interpreter.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     sources = select(assignment)
     for name, notebook in sources.items():
         target = folder / "source" / name / f"{name}.ipynb"
@@ -105,6 +107,7 @@ def prepare(assignment: Assignment, folder: Path) -> dict[str, NotebookNode]:
     config = Config()
     config.CourseDirectory.root = str(folder)
     config.CourseDirectory.db_url = f"sqlite:///{folder / 'gradebook.db'}"
+    config.Exchange.root = str(folder)  # not used, but nbgrader complains if it cannot write there
     api = NbGraderAPI(config=config)
     for name in sources:
         outcome = api.generate_assignment(name)
@@ -197,8 +200,6 @@ class Grader:
                 return None
 
     def _points(self, course: Path, name: str) -> dict[str, float]:
-        from nbgrader.api import Gradebook
-
         with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
             grades = gradebook.find_submission_notebook(name, name, "student").grades
             return {grade.name: grade.score for grade in grades}
@@ -295,8 +296,6 @@ def main(argv: Sequence[str] | None = None, build: Path = ROOT / "build") -> int
     parser.add_argument("submissions", type=Path, help="a folder with one folder for each student")
     parser.add_argument("assignment", nargs="?", type=Path, help="a .toml file; default: all")
     options = parser.parse_args(argv)
-    # nbgrader starts alembic, which stands beside this interpreter.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     try:
         assignment = read_assignment(options.assignment)
         print(grade_all(options.submissions, assignment, build / "grades" / assignment.name))

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from jsonschema import ValidationError
 from nbformat import NotebookNode
+from nbgrader import preprocessors as steps
 from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,8 +26,6 @@ def make_exercise(notebook: NotebookNode) -> NotebookNode:
     Raises:
         ValueError: a region without an end, or one outside a cell made for it.
     """
-    from nbgrader import preprocessors as steps
-
     notebook = nbformat.from_dict(notebook)
     resources: dict = {}
     for step in (

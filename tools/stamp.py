@@ -48,17 +48,19 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
     owner_name = repository(root)
     status = 0
     for file in stamped_files(root):
-        path = file.relative_to(root).as_posix()
+        name = file.relative_to(root).as_posix()
+        # A learner opens the exercise, not its solution.
+        path = name.replace("/solutions/", "/exercises/")
         text = file.read_text(encoding="utf-8")
         new = stamp(text, owner_name, path)
         if new == text:
             continue
         if check:
-            print(f"{path}: another address than pyproject.toml's; run make stamp")
+            print(f"{name}: another address than pyproject.toml's; run make stamp")
             status = 1
         else:
             file.write_text(new, encoding="utf-8")
-            print(f"{path}: stamped")
+            print(f"{name}: stamped")
     return status
 
 
