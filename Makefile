@@ -4,15 +4,16 @@ PROFILE ?= fast
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11)
 SUITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PY := .venv/bin/python
+INSTRUCTOR := .venv/.installed-instructor
 ENV := .venv/.installed $(if $(filter 1,$(GPU)),check-gpu)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv notebooks site lab test lint stamp figure weights results table curve benchmarks \
-	requirements clean distclean check-gpu
+.PHONY: help .venv notebooks site lab test lint exercises assignment grade grade-selftest stamp \
+	figure weights results table curve benchmarks requirements clean distclean check-gpu
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[.a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo '  PROFILE=full  the lessons as a learner runs them (default: fast, embedded images)'
 	@echo '  LESSON=03     one lesson, or several: LESSON="01 03"'
@@ -30,7 +31,7 @@ site: $(ENV) ## Write the executed lessons as web pages into build/site/
 lab: $(ENV) ## Open JupyterLab on the lessons
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab --ServerApp.root_dir=notebooks
 
-test: $(ENV) ## Run the test suite
+test: $(ENV) $(INSTRUCTOR) ## Run the test suite
 	$(PY) -m pytest
 
 lint: $(ENV) ## Check style, empty notebook outputs and the repository's address
@@ -39,6 +40,19 @@ lint: $(ENV) ## Check style, empty notebook outputs and the repository's address
 	find notebooks -name '*.ipynb' ! -path '*/.ipynb_checkpoints/*' \
 		-exec $(PY) -m nbstripout --verify --keep-id {} +
 	$(PY) tools/stamp.py --check
+
+exercises: $(INSTRUCTOR) ## Make the exercise notebooks from their solutions
+	$(PY) tools/make_exercises.py
+
+assignment: $(INSTRUCTOR) ## Pack exercises for students (ASSIGNMENT=week3.toml chooses)
+	@$(PY) tools/assignments.py $(ASSIGNMENT)
+
+grade: $(INSTRUCTOR) ## Grade SUBMISSIONS=folder, which holds a folder for each student
+	@$(PY) tools/grade.py $(or $(SUBMISSIONS),$(error say which: make grade SUBMISSIONS=folder)) \
+		$(ASSIGNMENT)
+
+grade-selftest: $(INSTRUCTOR) ## Grade made-up students: all answers, none, tampered checks
+	@$(PY) tools/grade_selftest.py
 
 stamp: $(ENV) ## Write the repository's address from pyproject.toml into lessons and pages
 	$(PY) tools/stamp.py
@@ -80,6 +94,9 @@ requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev \
 		$(if $(UPGRADE),--upgrade) --custom-compile-command "make requirements" \
 		pyproject.toml -o requirements.txt
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra instructor \
+		-c requirements.txt $(if $(UPGRADE),--upgrade) \
+		--custom-compile-command "make requirements" pyproject.toml -o requirements-instructor.txt
 
 clean: ## Remove what the commands made, .venv apart
 	rm -rf build .pytest_cache .ruff_cache
@@ -105,6 +122,10 @@ distclean: clean ## Remove .venv too
 	@test -t 1 || quiet=--quiet; \
 		$(PY) -m pip install $$quiet -r requirements.txt && \
 		$(PY) -m pip install $$quiet --no-deps -e .
+	@touch $@
+
+.venv/.installed-instructor: .venv/.installed requirements-instructor.txt
+	@$(PY) -m pip install --quiet -r requirements-instructor.txt
 	@touch $@
 
 .venv/.installed-gpu: .venv/.installed
