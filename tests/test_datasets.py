@@ -6,6 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -395,8 +396,9 @@ def test_flowers_without_a_copy_or_a_network_are_refused_before_tfds_tries(
     assert not cache.exists()
 
 
-def test_flowers_without_tensorflow_datasets_say_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+@pytest.mark.parametrize("found", [None, ModuleType("tensorflow_datasets")], ids=["none", "empty"])
+def test_flowers_without_tensorflow_datasets_say_what_to_install(monkeypatch, found):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", found)
     with pytest.raises(ImportError, match="pip install tensorflow-datasets importlib_resources"):
         datasets.load("tf_flowers", "test")
 
