@@ -5,6 +5,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -385,10 +386,10 @@ def test_a_damaged_file_is_not_used_when_it_cannot_be_replaced(tmp_path, cache, 
 # Flowers
 
 
+@pytest.mark.skipif(not find_spec("tensorflow_datasets"), reason="TFDS is not installed")
 def test_flowers_without_a_copy_or_a_network_are_refused_before_tfds_tries(
     cache, nobody, monkeypatch
 ):
-    pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(datasets, "FLOWERS_URL", nobody)
     with pytest.raises(ConnectionError, match=r"cannot fetch tf_flowers from .*no conn") as caught:
         datasets.load("tf_flowers", "test")

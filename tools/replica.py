@@ -144,7 +144,8 @@ def run_setup_cell(python: Path) -> None:
         colab_module.touch()
         script = Path(temporary, "setup.ipy")
         script.write_text(f"import google.colab\n{setup_cell(LESSONS[0])}\n")
-        run(python, "-m", "IPython", script, PYTHONPATH=temporary, IPYTHONDIR=temporary, **git)
+        ipython = [python, "-m", "IPython", "--no-term-title"]
+        run(*ipython, script, PYTHONPATH=temporary, IPYTHONDIR=temporary, **git)
 
 
 def setup_cell(lesson: Path) -> str:
