@@ -297,6 +297,17 @@ def test_a_lesson_saved_by_colab_runs(folder, capsys):
     assert "<html" in (folder / "build" / "01_good" / "01_good.html").read_text()
 
 
+def test_a_replica_takes_the_interpreter_that_is_named_or_says_which_it_needs(monkeypatch):
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    monkeypatch.setenv("PYTHON", sys.executable)
+    assert replica.find_python(["3.10", here]) == (sys.executable, here)
+    with pytest.raises(ValueError, match=r"needs Python 3\.10, and there is none at .*python"):
+        replica.find_python(["3.10"])
+    monkeypatch.setenv("PYTHON", "no-such-python")
+    with pytest.raises(ValueError, match="name one by PYTHON=/path/to/python"):
+        replica.find_python([here])
+
+
 SLIPS = {
     "profile": (["--profile", "quick"], "[01_good]", "(choose from 'fast', 'full')"),
     "lesson": (["--lesson", "7"], "[01_good]", "unknown lesson '7': there are 01_good"),

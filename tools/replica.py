@@ -50,7 +50,7 @@ def colab(folder: Path) -> None:
     if before - after or [line.split(" @ ")[0] for line in after - before] != [PROJECT["name"]]:
         changed = ", ".join(sorted(before ^ after)) or "nothing"
         raise ValueError(f"the setup cell should add {PROJECT['name']} alone; it changed {changed}")
-    print(f"The setup cell took {seconds:.0f} s and changed no other package.", flush=True)
+    print(f"The setup cell added HEAD in {seconds:.0f} s and changed nothing else.", flush=True)
     # What only tests and the runner need, and Colab lacks in part.
     install(python, *pins, "papermill", *PROJECT["optional-dependencies"]["dev"])
     if moved := after - freeze(python):
@@ -156,7 +156,7 @@ def setup_cell(lesson: Path) -> str:
 
 
 def as_saved_by_colab(notebook: dict[str, Any]) -> dict[str, Any]:
-    """Return a notebook as Colab saves it after a run: format 4.0, with metadata of its own."""
+    """Return a notebook as Colab saves it: format 4.0, cells without ids, metadata of its own."""
     cells = []
     for cell in notebook["cells"]:
         identity = {"id": cell["id"]}
@@ -169,7 +169,7 @@ def as_saved_by_colab(notebook: dict[str, Any]) -> dict[str, Any]:
     metadata = {
         "colab": {"provenance": [], "gpuType": "T4"},
         "accelerator": "GPU",
-        # Without the level "state" that Jupyter puts between them.
+        # Colab leaves out the level "state" that Jupyter has between type and widgets.
         "widgets": {"application/vnd.jupyter.widget-state+json": bar},
     }
     return notebook | {
