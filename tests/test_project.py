@@ -287,6 +287,8 @@ def test_failing_lessons_do_not_hide_the_others(folder, capsys):
 
 
 def test_a_lesson_saved_by_colab_runs(folder, capsys):
+    results = "open('results.json', 'w').write(f'{{\"steps\": {STEPS}}}')"  # shows what it returns
+    write_lesson(folder, "01_good", "STEPS = 1", results)
     lesson = folder / "01_good.ipynb"
     saved = replica.as_saved_by_colab(json.loads(lesson.read_text()))
     assert saved["nbformat_minor"] == 0

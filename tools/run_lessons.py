@@ -215,7 +215,11 @@ def run(lesson: Lesson, folder: Path, cell_seconds: int) -> None:
         exporter = HTMLExporter()
         # A progress line was overwritten many times; its last state is what a reader wants.
         exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
-        page, _ = exporter.from_filename(str(executed))
+        notebook = nbformat.read(executed, as_version=4)
+        # Colab saves the widgets of its last run in a form of its own, on which nbconvert stops.
+        if not any("state" in kind for kind in notebook.metadata.get("widgets", {}).values()):
+            notebook.metadata.pop("widgets", None)
+        page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": lesson.name}})
         executed.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
