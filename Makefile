@@ -9,8 +9,9 @@ ENV := .venv/.installed $(if $(filter 1,$(GPU)),check-gpu)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help .venv notebooks site lab test lint exercises assignment grade grade-selftest stamp \
-	figure weights results table curve benchmarks requirements clean distclean check-gpu
+.PHONY: help .venv notebooks site lab test test-colab test-oldest lint exercises assignment grade \
+	grade-selftest stamp figure weights results table curve benchmarks requirements clean \
+	distclean check-gpu
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[.a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,12 @@ lab: $(ENV) ## Open JupyterLab on the lessons
 
 test: $(ENV) $(INSTRUCTOR) ## Run the test suite
 	$(PY) -m pytest
+
+test-colab: ## The setup cell, the tests and lessons 01 to 03 among Colab's own packages
+test-oldest: ## Run the test suite among the oldest packages that pyproject.toml allows
+test-colab test-oldest: $(ENV)
+	@$(PY) -m pip install --quiet uv
+	@$(PY) tools/replica.py $(@:test-%=%)
 
 lint: $(ENV) ## Check style, empty notebook outputs and the repository's address
 	$(PY) -m ruff check .
@@ -100,11 +107,11 @@ requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1
 
 clean: ## Remove what the commands made, .venv apart
 	rm -rf build .pytest_cache .ruff_cache
-	find . -path ./.venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
+	find . -path './.venv*' -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) \
 		-prune -exec rm -rf {} +
 
-distclean: clean ## Remove .venv too
-	rm -rf .venv *.egg-info
+distclean: clean ## Remove .venv too, and those of test-colab and test-oldest
+	rm -rf .venv .venv-colab .venv-oldest *.egg-info
 
 # Written last, so that an interrupted installation is not taken for a complete one.
 .venv/.installed: requirements.txt pyproject.toml

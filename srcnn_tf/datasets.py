@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
+from unittest import mock
 
 import numpy as np
 import pooch
@@ -235,16 +237,28 @@ def stream(name: str | Path, split: str | None = None) -> tf.data.Dataset:
     )
 
 
+def _tensorflow_datasets() -> ModuleType:
+    """Import TensorFlow Datasets, also where protobuf is older than tensorflow-metadata wants.
+
+    So it is in Colab, and wherever pip puts tensorflow-metadata 1.21 beside TensorFlow 2.18: it
+    refuses to be imported, yet works (https://github.com/tensorflow/metadata/issues/68).
+    """
+    try:
+        with mock.patch.dict(os.environ, TEMPORARILY_DISABLE_PROTOBUF_VERSION_CHECK="true"):
+            import tensorflow_datasets as tfds
+        _ = tfds.builder_from_directory  # an import that fails is only logged and comes up empty
+    except (ImportError, AttributeError) as error:
+        raise ImportError(
+            f"tf_flowers needs TensorFlow Datasets, whose import failed ({error}): "
+            "pip install tensorflow-datasets importlib_resources, and start Python anew"
+        ) from error
+    return tfds
+
+
 def _flowers(split: str | None) -> tf.data.Dataset:
     """Return tf_flowers as a `tf.data.Dataset` of uint8 images, preparing it if need be."""
     _check_split("tf_flowers", split, ("train", "test"))
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            f"tf_flowers needs TensorFlow Datasets, whose import failed ({error}): "
-            "pip install tensorflow-datasets importlib_resources"
-        ) from error
+    tfds = _tensorflow_datasets()
     folder = cache_folder() / "tfds"
     prepared = sorted((folder / "tf_flowers").glob("*/dataset_info.json"))
     if prepared:

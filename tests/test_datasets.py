@@ -5,7 +5,9 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -384,10 +386,10 @@ def test_a_damaged_file_is_not_used_when_it_cannot_be_replaced(tmp_path, cache, 
 # Flowers
 
 
+@pytest.mark.skipif(not find_spec("tensorflow_datasets"), reason="TFDS is not installed")
 def test_flowers_without_a_copy_or_a_network_are_refused_before_tfds_tries(
     cache, nobody, monkeypatch
 ):
-    pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(datasets, "FLOWERS_URL", nobody)
     with pytest.raises(ConnectionError, match=r"cannot fetch tf_flowers from .*no conn") as caught:
         datasets.load("tf_flowers", "test")
@@ -395,8 +397,9 @@ def test_flowers_without_a_copy_or_a_network_are_refused_before_tfds_tries(
     assert not cache.exists()
 
 
-def test_flowers_without_tensorflow_datasets_say_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+@pytest.mark.parametrize("found", [None, ModuleType("tensorflow_datasets")], ids=["none", "empty"])
+def test_flowers_without_tensorflow_datasets_say_what_to_install(monkeypatch, found):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", found)
     with pytest.raises(ImportError, match="pip install tensorflow-datasets importlib_resources"):
         datasets.load("tf_flowers", "test")
 

@@ -1,5 +1,6 @@
 """Exercise notebooks, assignments and grading, on small notebooks of the test's own."""
 
+import json
 import os
 import re
 import zipfile
@@ -15,6 +16,7 @@ import grade
 import make_exercises
 from assignments import Assignment, read_assignment, select
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from replica import as_saved_by_colab
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTION = "answer = ...\n### BEGIN SOLUTION\nanswer = {answer}\n### END SOLUTION"
@@ -227,17 +229,6 @@ def test_restore_puts_back_what_was_given_out(given):
     nbformat.validate(restored)
 
 
-def colab_saved(notebook):
-    """Turn a notebook into what Colab saves."""
-    notebook = nbformat.from_dict(notebook)
-    for number, cell in enumerate(notebook.cells):
-        cell.metadata["id"] = f"c{number}"
-        del cell["id"]
-    notebook.metadata["colab"] = {"provenance": []}
-    notebook.nbformat_minor = 0
-    return notebook
-
-
 @pytest.fixture(autouse=True)
 def own_path(monkeypatch):
     monkeypatch.setenv("PATH", os.environ["PATH"])  # which grade.py extends
@@ -261,8 +252,8 @@ def test_grading_names_what_failed_and_grades_the_rest(given, solutions, tmp_pat
     hands_in = {
         "bob": (one,),
         "colab": (
-            colab_saved(fill_in(one, E01_1="answer = 11", E01_2="answer = 12")),
-            colab_saved(fill_in(two, E02_1="answer = 21", E02_2="answer = 0")),
+            fill_in(one, E01_1="answer = 11", E01_2="answer = 12"),
+            fill_in(two, E02_1="answer = 21", E02_2="answer = 0"),
         ),
         "crash": (fill_in(one, E01_1="import os; os._exit(1)", E01_2="answer = 12"),),
         "hang": (
@@ -274,7 +265,8 @@ def test_grading_names_what_failed_and_grades_the_rest(given, solutions, tmp_pat
         (submissions / student / "deeper").mkdir(parents=True)
         for name, notebook in zip(given, notebooks, strict=False):
             copy = submissions / student / "deeper" / f"Copy of {name}.ipynb"
-            copy.write_text(nbformat.writes(notebook))
+            saved = as_saved_by_colab(notebook) if student == "colab" else notebook
+            copy.write_text(json.dumps(saved))
     (submissions / "broken").mkdir()
     (submissions / "broken" / "01_one.ipynb").write_text("{")
     assignment = Assignment(name="tiny", solutions=solutions, cell_seconds=5)

@@ -10,38 +10,23 @@ from pathlib import Path
 import nbformat
 import pytest
 import readme_table
+import replica
 import run_lessons
 import stamp
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 MAX_WORDS = {"03_srcnn": 1700, "06_training_choices": 2500}
 
-# What Colab had installed on 2026-08-19, of what we depend on.
-COLAB = {
-    "keras": "3.13.2",
-    "matplotlib": "3.10.0",
-    "numpy": "2.1.3",
-    "opencv-python-headless": "5.0.0.93",
-    "pillow": "11.3.0",
-    "pooch": "1.9.0",
-    "requests": "2.32.4",
-    "scikit-image": "0.25.2",
-    "scipy": "1.16.3",
-    "tensorflow": "2.20.0",
-    "tqdm": "4.67.3",
-}
 
-
-def pins() -> dict[str, list[Requirement]]:
-    """The lines of requirements.txt by package; a package may have one for each Python version."""
+def pins(file: str = "requirements.txt") -> dict[str, list[Requirement]]:
+    """The lines of a file by package; a package may have one for each Python version."""
     found: dict[str, list[Requirement]] = {}
-    for line in (ROOT / "requirements.txt").read_text().splitlines():
+    for line in (ROOT / file).read_text().splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
             requirement = Requirement(line.split(" #")[0])
             found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
@@ -81,10 +66,12 @@ def test_environment_yml_reads_the_same_pins():
 
 
 def test_colabs_own_packages_satisfy_the_declared_ranges():
-    declared = {r.name: r for r in map(Requirement, PROJECT["dependencies"])}
-    assert declared.keys() == COLAB.keys()
-    for name, version in COLAB.items():
-        assert Version(version) in declared[name].specifier, declared[name]
+    colab = pins("constraints-colab.txt")
+    for declared in map(Requirement, PROJECT["dependencies"]):
+        found = colab.get(canonicalize_name(declared.name))
+        assert found, f"{declared.name} is not in Colab: its setup cell, --no-deps, will not do"
+        (pin,) = found[0].specifier
+        assert pin.version in declared.specifier, f"Colab has {pin.version}, outside {declared}"
 
 
 # -- the repository's address ---------------------------------------------------------------------
@@ -180,6 +167,10 @@ def test_lesson_opens_with_badge_and_one_title(lesson):
     assert len(titles) == 1
     assert re.fullmatch(rf"# {path.name[:2]} · \S.*", titles[0])
     assert any("%pip install -q --no-deps git+" in cell.source for cell in code_cells(notebook))
+
+
+def test_lessons_share_the_setup_cell():
+    assert len({replica.setup_cell(path) for path in LESSONS}) == 1
 
 
 def test_lesson_has_literal_parameters_and_ends_in_results(lesson):
@@ -293,6 +284,30 @@ def test_failing_lessons_do_not_hide_the_others(folder, capsys):
         assert "<html" in (folder / "build" / name / f"{name}.html").read_text()
     results = json.loads((folder / "build" / "01_good" / "results.json").read_text())
     assert results["cwd"] == os.path.realpath(folder / "build" / "01_good")
+
+
+def test_a_lesson_saved_by_colab_runs(folder, capsys):
+    results = "open('results.json', 'w').write(f'{{\"steps\": {STEPS}}}')"  # shows what it returns
+    write_lesson(folder, "01_good", "STEPS = 1", results)
+    lesson = folder / "01_good.ipynb"
+    saved = replica.as_saved_by_colab(json.loads(lesson.read_text()))
+    assert saved["nbformat_minor"] == 0
+    assert not any("id" in cell for cell in saved["cells"])
+    lesson.write_text(json.dumps(saved))
+    write_toml(folder, "[01_good.fast]\nparameters = {STEPS = 3}\nexpect = {steps = {equals = 3}}")
+    assert run(folder) == 0, capsys.readouterr().out
+    assert "<html" in (folder / "build" / "01_good" / "01_good.html").read_text()
+
+
+def test_a_replica_takes_the_interpreter_that_is_named_or_says_which_it_needs(monkeypatch):
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    monkeypatch.setenv("PYTHON", sys.executable)
+    assert replica.find_python(["3.10", here]) == (sys.executable, here)
+    with pytest.raises(ValueError, match=r"needs Python 3\.10, and there is none at .*python"):
+        replica.find_python(["3.10"])
+    monkeypatch.setenv("PYTHON", "no-such-python")
+    with pytest.raises(ValueError, match="name one by PYTHON=/path/to/python"):
+        replica.find_python([here])
 
 
 SLIPS = {

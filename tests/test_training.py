@@ -78,7 +78,7 @@ def test_killed_run_resumes_to_the_very_same_weights(trained, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (folder / "progress.json").exists() and time.monotonic() < deadline:
         assert process.poll() is None, process.stderr.read().decode()[-2000:]
         time.sleep(0.01)

@@ -18,6 +18,7 @@ from assignments import Assignment, select
 from grade import grade_all
 from make_exercises import make_exercise
 from nbformat import NotebookNode
+from replica import as_saved_by_colab
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,20 +47,6 @@ def tamper(notebook: NotebookNode) -> NotebookNode:
     return tampered
 
 
-def save_as_colab_does(notebook: NotebookNode) -> NotebookNode:
-    """Drop what Colab drops and add what it adds."""
-    saved = nbformat.from_dict(notebook)
-    for number, cell in enumerate(saved.cells):
-        cell.metadata["id"] = f"colab{number}"
-        del cell["id"]
-        if cell.cell_type == "code":
-            cell.metadata["outputId"] = f"output{number}"
-    saved.metadata["colab"] = {"provenance": [], "toc_visible": True}
-    saved.metadata["accelerator"] = "GPU"
-    saved.nbformat_minor = 0
-    return saved
-
-
 def _nbgrader(cell: NotebookNode) -> dict:
     return cell.metadata.get("nbgrader", {})
 
@@ -75,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             solved = solve(untouched, solution)
             students = {
                 "solved": solved,
-                "colab": save_as_colab_does(tamper(solved)),
+                "colab": nbformat.from_dict(as_saved_by_colab(tamper(solved))),
                 "untouched": untouched,
                 "tampered": tamper(untouched),
             }

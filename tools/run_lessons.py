@@ -211,8 +211,12 @@ def run(lesson: Lesson, folder: Path, cell_seconds: int) -> None:
         lesson.failures.append(f"{type(error).__name__}: {error}")
     lesson.seconds = time.monotonic() - start
     if executed.exists():
+        notebook = nbformat.read(executed, as_version=4)
+        # Colab saves the widgets of its last run in a form of its own, on which nbconvert stops.
+        if not any("state" in kind for kind in notebook.metadata.get("widgets", {}).values()):
+            notebook.metadata.pop("widgets", None)
         try:
-            page = lesson_page.render(nbformat.read(executed, 4), "../{name}/{name}.html")
+            page = lesson_page.render(notebook, "../{name}/{name}.html")
             executed.with_suffix(".html").write_text(page, encoding="utf-8")
         except ValueError as error:
             lesson.failures.append(str(error))
