@@ -195,7 +195,7 @@ def silent_map(rng, silence, wrong_maps) -> str:
     demand(not strays, f"{len(strays)} of your maps had the right price: what does ReLU leave?")
     missing = len(affected - given)
     demand(not missing, f"{missing} map{'s' if missing > 1 else ''} with a wrong price missing.")
-    return "ReLU hides the bug in 29 maps of 32: test on a map where it can show."
+    return f"ReLU hides the bug in {len(harmless)} maps of 32: test on a map where it can show."
 
 
 @exercise("E04.5")
