@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -137,6 +139,16 @@ def test_a_lesson_lists_its_exercises_as_they_are(lesson):
     notebook = nbformat.read(ROOT / "notebooks" / "solutions" / f"{lesson}.ipynb", 4)
     headings = [HEADING.match(cell.source) for cell in notebook.cells]
     assert listed == [found.group(1, 3, 4, 5) for found in headings if found]
+
+
+def test_every_exercise_can_be_assigned_alone(tmp_path):
+    for exercise in {name for name, _ in grade.exercises_by_cell(select(Assignment())).values()}:
+        for notebook in select(Assignment(exercises=[exercise])).values():
+            nbformat.write(notebook, tmp_path / f"{exercise}.ipynb")
+    assert len(list(tmp_path.iterdir())) >= 28
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", str(tmp_path)]
+    undefined = subprocess.run(ruff, capture_output=True, text=True, check=False)
+    assert undefined.returncode == 0, undefined.stdout
 
 
 # -- assignments ------------------------------------------------------------------------------
