@@ -1,4 +1,4 @@
-"""What is minimised, beside Keras's own losses: Charbonnier, log MSE, distances of VGG features."""
+"""What is minimised, beside Keras's own losses: Charbonnier, and distances of VGG features."""
 
 import keras
 from keras import ops
@@ -33,41 +33,6 @@ class Charbonnier(keras.losses.Loss):
         """Return one value for each image: `[n, h, w, c]` twice to `[n]`."""
         distance = ops.sqrt(ops.square(y_true - y_pred) + self.epsilon**2)
         return ops.mean(distance, axis=(1, 2, 3))
-
-    def get_config(self):
-        """Return what `from_config` needs."""
-        return {**super().get_config(), "epsilon": self.epsilon}
-
-
-@keras.saving.register_keras_serializable("srcnn_tf")
-class LogMSE(keras.losses.Loss):
-    """The logarithm of each image's mean squared error: log(MSE + ε).
-
-    PSNR is -10 log₁₀ MSE, and papers report its mean over images. MSE lets the hardest crops of a
-    batch decide; its logarithm counts a halved error alike everywhere, as the mean PSNR does.
-
-    Args:
-        epsilon: an error below which nothing is gained, in squared units of [0, 1]; the default
-            stands for 45 dB. Without it, flat crops would decide.
-        name: of the loss.
-        **kwargs: `reduction` and `dtype`, as for any Keras loss.
-
-    Raises:
-        ValueError: an epsilon that is not above 0.
-
-    The weights of FSRCNN-s and SRCNN 9-5-5 are trained with it (`pretrained.default_recipe`).
-    """
-
-    def __init__(self, epsilon: float = 3e-5, name: str = "log_mse", **kwargs):
-        """Keep the argument."""
-        super().__init__(name=name, **kwargs)
-        if not epsilon > 0:
-            raise ValueError(f"epsilon is {epsilon}: it must be above 0")
-        self.epsilon = epsilon
-
-    def call(self, y_true, y_pred):
-        """Return one value for each image: `[n, h, w, c]` twice to `[n]`."""
-        return ops.log(ops.mean(ops.square(y_true - y_pred), axis=(1, 2, 3)) + self.epsilon)
 
     def get_config(self):
         """Return what `from_config` needs."""

@@ -163,15 +163,13 @@ def random_crops(
     rotations: bool = True,
     rescale: Sequence[float] = (),
     blur_sigma: float = 0.0,
-    per_image: bool = False,
     seed: int = 0,
     first_batch: int = 0,
 ) -> tf.data.Dataset:
     """Degrade whole images once, then draw aligned random crops for ever.
 
-    Every crop position of every image is equally likely, or, `per_image`, every image. The same
-    arguments give the same batches in the same order, and batch n does not depend on the batches
-    before it: `first_batch` resumes.
+    Every crop position of every image is equally likely. The same arguments give the same batches
+    in the same order, and batch n does not depend on the batches before it: `first_batch` resumes.
 
     Args:
         images: photographs `[H, W, c]` in [0, 1].
@@ -184,8 +182,6 @@ def random_crops(
         rescale: factors of additional smaller copies, see `rescaled`; copies smaller than a crop
             are left out.
         blur_sigma: see `degrade`.
-        per_image: draw an image first, then a place in it, so that a small image counts as much as
-            a large one, as it does in a mean over images.
         seed: of the crops' positions and turns.
         first_batch: number of batches to pass over.
 
@@ -214,13 +210,12 @@ def random_crops(
         raise ValueError("these images hold over 2³¹ pixels: use crop_then_degrade")
     with tf.device("/CPU:0"):  # where tf.data runs, on machines with a GPU too
         lr_pixels, hr_pixels = (tf.constant(_one_row(side)) for side in zip(*pairs, strict=True))
-        widths, starts, columns, counts, ends = (
+        widths, starts, columns, ends = (
             tf.constant(values, tf.int32)
             for values in (
                 widths,
                 np.cumsum(heights * widths) - heights * widths,
                 widths - patch + 1,
-                counts,
                 np.cumsum(counts),
             )
         )
@@ -239,18 +234,13 @@ def random_crops(
 
     @tf.function(jit_compile=True)
     def batch(number):
-        def draw(stream, below):
-            key = tf.stack([tf.constant(seed, tf.int64), stream])
+        def draw(what, below):
+            key = tf.stack([tf.constant(seed, tf.int64), 2 * number + what])
             return tf.random.stateless_uniform([batch_size], key, 0, below, tf.int32, alg="philox")
 
-        turn = tf.gather(turns, draw(2 * number + 1, len(turns)))
-        if per_image:
-            image = draw(-1 - number, len(pairs))
-            place = draw(2 * number, tf.int32.max) % tf.gather(counts, image)
-        else:
-            place = draw(2 * number, ends[-1])
-            image = tf.searchsorted(ends, place, side="right")
-            place -= tf.gather(tf.concat([[0], ends], 0), image)
+        place, turn = draw(0, ends[-1]), tf.gather(turns, draw(1, len(turns)))
+        image = tf.searchsorted(ends, place, side="right")
+        place -= tf.gather(tf.concat([[0], ends], 0), image)
         column = tf.gather(columns, image)
         start, width = tf.gather(starts, image), tf.gather(widths, image)
         top, left = place // column, place % column

@@ -61,7 +61,6 @@ class Recipe:
         rotations: turn crops by multiples of 90°.
         rescale: factors of additional smaller copies of the images.
         blur_sigma: Gaussian blur before downscaling, in HR pixels.
-        per_image: see `pairs.random_crops`.
         steps_per_epoch: batches from one validation and checkpoint to the next.
         patience: epochs without a better validation PSNR before the run stops early, or None.
         seed: of the crops. (The weights' seed belongs to the model's builder.)
@@ -85,7 +84,6 @@ class Recipe:
     rotations: bool = True
     rescale: Sequence[float] = ()
     blur_sigma: float = 0.0
-    per_image: bool = False
     steps_per_epoch: int = 100
     patience: int | None = None
     seed: int = 0
@@ -227,7 +225,6 @@ def fit(
             rotations=recipe.rotations,
             rescale=recipe.rescale,
             blur_sigma=recipe.blur_sigma,
-            per_image=recipe.per_image,
             seed=recipe.seed,
             first_batch=run.step,
         )

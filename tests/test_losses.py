@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras.src.applications import vgg16  # where Keras keeps the address of its weights
 
-from srcnn_tf.losses import Charbonnier, LogMSE, PerceptualLoss, vgg_features
+from srcnn_tf.losses import Charbonnier, PerceptualLoss, vgg_features
 from srcnn_tf.models import fsrcnn
 
 GENERATOR = np.random.default_rng(0)
@@ -35,14 +35,6 @@ def test_charbonnier_is_its_formula_and_lies_between_l1_and_a_parabola():
     assert float(loss(HR, near)) - 0.01 == pytest.approx(1e-8 / 0.02, rel=0.05)
     with pytest.raises(ValueError, match="epsilon is 0"):
         Charbonnier(0)
-
-
-def test_log_mse_is_the_mean_psnr_turned_round():
-    psnr = tf.image.psnr(HR, SR, max_val=1)
-    assert float(LogMSE(1e-12)(HR, SR)) == pytest.approx(-np.log(10) / 10 * np.mean(psnr), rel=1e-5)
-    assert float(LogMSE()(HR, HR)) == pytest.approx(np.log(3e-5))
-    with pytest.raises(ValueError, match="epsilon is -1"):
-        LogMSE(-1)
 
 
 def test_features_are_vgg16s_after_its_own_preprocessing():
@@ -116,7 +108,7 @@ def test_a_network_trains_on_it_and_vgg_stays_as_it_was(perceptual):
 
 
 def test_losses_survive_keras_serialisation(perceptual):
-    for loss in (perceptual, Charbonnier(0.02), LogMSE(1e-3)):
+    for loss in (perceptual, Charbonnier(0.02)):
         copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
         assert copy.get_config() == loss.get_config()
         np.testing.assert_allclose(copy(HR, SR), loss(HR, SR), rtol=1e-6)

@@ -167,27 +167,6 @@ def test_random_crops_draws_every_position_and_turn_equally_often():
     assert np.abs(counts - 875).max() < 140
 
 
-def test_per_image_a_small_image_is_drawn_as_often_as_a_large_one():
-    small, large = np.zeros((12, 12, 1), np.float32), np.ones((96, 120, 1), np.float32)
-    shares = []
-    for per_image in (False, True):
-        crops = random_crops([small, large], 2, 8, 250, per_image=per_image, seed=4)
-        shares.append(np.mean([hr_images.numpy().mean() for _, hr_images in crops.take(8)]))
-    # 3 × 3 places against 45 × 57, and one image against one, in 2,000 crops.
-    assert shares[0] > 0.99
-    assert shares[1] == pytest.approx(0.5, abs=0.04)
-
-
-def test_per_image_every_place_in_an_image_is_drawn():
-    ramp = np.arange(12 * 16, dtype=np.float32).reshape(12, 16, 1) / 255
-    crops = random_crops([ramp], 2, 8, 300, flips=False, rotations=False, per_image=True)
-    _, hr_images = next(iter(crops))
-    corners = np.unique(np.rint(255 * hr_images[:, 0, 0, 0]), return_counts=True)
-    expected = [16 * top + left for top in (0, 2, 4) for left in (0, 2, 4, 6, 8)]
-    assert corners[0].tolist() == expected
-    assert corners[1].min() > 5
-
-
 @pytest.mark.parametrize(("channels", "blur_sigma"), [(1, 0.0), (3, 1.2)])
 def test_random_crops_are_pieces_of_the_whole_degraded_images(channels, blur_sigma):
     photographs = [noise(31, 37, 3), noise(27, 43, 3, seed=1)]
