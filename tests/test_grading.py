@@ -104,6 +104,8 @@ def test_exercises_of_a_lesson_have_the_form_of_the_house(lesson):
     assert head[0].source.startswith(f"# Exercises {lesson[:2]} · ")
     assert f"blob/main/notebooks/exercises/{lesson}.ipynb)" in head[0].source
     assert 4 <= len(exercises) <= 6
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert max(len(source.splitlines()) for source in sources) <= 25
     for _, cells in exercises:  # a section that several need would be lost where one is assigned
         assert not any(c.source.startswith("## ") for c in cells[1:] if c.cell_type == "markdown")
     kinds, stars = set(), set()
