@@ -73,7 +73,7 @@ def oldest(folder: Path) -> None:
     Raises:
         ValueError: there is no interpreter that these packages were made for.
     """
-    oldest_of_all = ["--resolution", "lowest-direct", "--editable", ".[course,dev]"]
+    oldest_of_all = ["--resolution", "lowest-direct", "--editable", ".[course,dev,instructor]"]
     python = create(folder, ["3.11", "3.12"], *oldest_of_all)
     run(python, "-m", "pytest")
 
