@@ -92,11 +92,12 @@ def before_after(
     rendering = "pixelated" if zoom > 1 else "auto"
     left, right = map(escape, labels)
     page = f"""<style>{_STYLE}</style>{f"<p>{escape(title)}</p>" if title else ""}
-<div class="before-after" data-lm-suppress-shortcuts="true"
+<div class="before-after"
   style="--at: 50%; max-width: {zoom * width}px; image-rendering: {rendering}">
 <figure><img src="{_data_uri(images[0])}" alt="{left}"><figcaption>{left}</figcaption></figure>
 <figure><img src="{_data_uri(images[1])}" alt="{right}"><figcaption>{right}</figcaption></figure>
 <input type="range" min="0" max="100" step="any" value="50" autocomplete="off"
+  data-lm-suppress-shortcuts="true"
   aria-label="Bar between {left} (left) and {right} (right); arrow keys move it"
   oninput="this.parentNode.style.setProperty('--at', this.value + '%')">
 </div>"""

@@ -2,9 +2,13 @@
 
 import base64
 import io
+import socket
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import IPython.display
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -126,6 +130,44 @@ def test_bar_follows_mouse_and_arrow_keys(browser, tmp_path):
     ActionChains(browser).send_keys(*[Keys.ARROW_RIGHT] * 3).perform()
     assert_divided_at(second, 300 - 2 * 6)
     assert_divided_at(first, 30)
+
+
+def test_arrow_keys_move_the_bar_in_jupyterlab_too(browser, tmp_path, monkeypatch):
+    # There, arrow keys move from cell to cell unless the slider keeps them.
+    from selenium.webdriver import ActionChains, Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    pytest.importorskip("jupyterlab")
+    for place in ("DATA", "CONFIG", "RUNTIME"):
+        monkeypatch.setenv(f"JUPYTER_{place}_DIR", str(tmp_path / place))
+    html = {"text/html": before_after(BEFORE, AFTER).html}
+    output = nbformat.v4.new_output("display_data", html)
+    cells = [nbformat.v4.new_code_cell(outputs=[output]), nbformat.v4.new_code_cell()]
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.sign.NotebookNotary().sign(notebook)  # as if its cells had been run here
+    nbformat.write(notebook, tmp_path / "slider.ipynb")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    lab = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+    lab += ["--IdentityProvider.token=", f"--ServerApp.root_dir={tmp_path}"]
+
+    def steps_made(browser):
+        bar = browser.find_element("css selector", ".before-after input")
+        ActionChains(browser).click(bar).perform()
+        start = float(bar.get_property("value"))
+        ActionChains(browser).send_keys(*[Keys.ARROW_LEFT] * 5, *[Keys.ARROW_UP] * 2).perform()
+        return float(bar.get_property("value")) - start
+
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(lab, stderr=log) as server:
+        try:
+            # While JupyterLab loads, what is on the page comes and goes.
+            wait = WebDriverWait(browser, 90, ignored_exceptions=[Exception])
+            url = f"http://127.0.0.1:{port}/lab/tree/slider.ipynb"
+            wait.until(lambda browser: browser.get(url) or True)
+            assert wait.until(steps_made) == -3
+        finally:
+            server.terminate()
 
 
 def test_slider_fits_a_phone(browser, tmp_path):
