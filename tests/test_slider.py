@@ -139,6 +139,7 @@ def test_arrow_keys_move_the_bar_in_jupyterlab_too(browser, tmp_path, monkeypatc
 
     pytest.importorskip("jupyterlab")
     for place in ("DATA", "CONFIG", "RUNTIME"):
+        (tmp_path / place).mkdir()
         monkeypatch.setenv(f"JUPYTER_{place}_DIR", str(tmp_path / place))
     html = {"text/html": before_after(BEFORE, AFTER).html}
     output = nbformat.v4.new_output("display_data", html)
