@@ -1,6 +1,7 @@
 """The shipped weights: all there, small, as good as the papers' and as their table says."""
 
 import os
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from srcnn_tf import benchmark, load_pretrained
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build
 from srcnn_tf.pairs import evaluation_pairs
-from srcnn_tf.pretrained import available, card
+from srcnn_tf.pretrained import available, card, default_recipe
+from srcnn_tf.training import recipe_as_json
 from srcnn_tf.upscaling import graph_function
 
 # PSNR in dB on luma under the protocol, at ×2, ×3 and ×4.
@@ -33,7 +35,8 @@ SHORT = {
     ("fsrcnn", 3, "set5"),
 }
 SHIPPED = sorted((name, scale) for name in FLOORS for scale in (2, 3, 4))
-RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results.csv"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results.csv"
 
 
 def test_every_network_is_there_at_every_scale():
@@ -52,6 +55,19 @@ def test_weights_are_small_whole_and_described(name, scale):
     assert told["parameters"] == model.count_params()
     assert set(told["data"]) <= {"t91", "general100", "bsd200"}
     assert {"recipe", "steps", "seconds", "cores", "versions", "validation_psnr_db"} <= set(told)
+
+
+def test_weights_are_what_make_weights_trains():
+    jobs = re.findall(r"([\w-]+):(\d):(\d+)", (ROOT / "Makefile").read_text())
+    steps = {(name, int(scale)): int(count) for name, scale, count in jobs}
+    assert sorted(steps) == SHIPPED
+    for name, scale in SHIPPED:
+        told = card(name, scale)
+        recipe = recipe_as_json(default_recipe(name, scale, steps=steps[name, scale]))
+        # The oldest cards lack settings that came later.
+        assert told["recipe"].items() <= recipe.items(), f"{name} ×{scale}"
+        assert (told["start"], list(told["data"])) == ("bicubic", ["t91", "general100"])
+        assert told["steps"] == steps[name, scale]
 
 
 def score(load, network, scale, name):
