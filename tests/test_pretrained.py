@@ -28,7 +28,6 @@ FLOORS = {
 SHORT = {
     ("fsrcnn-s", 2, "set5"),
     ("fsrcnn-s", 3, "set5"),
-    ("fsrcnn-s", 3, "set14"),
     ("fsrcnn", 2, "set5"),
     ("fsrcnn", 2, "set14"),
     ("fsrcnn", 3, "set5"),
