@@ -19,7 +19,8 @@ from srcnn_tf.images import to_bytes
 _WIDTH = 640  # small images are enlarged towards so many CSS pixels, by a whole factor
 
 # The native range input lies invisibly over the images: keyboard, touch and screen readers come
-# with it. It is wider than they are by its thumb, whose centre thus reaches both edges.
+# with it. It is wider than they are by its thumb, whose centre thus reaches both edges. Its
+# data-lm-suppress-shortcuts, on itself, keeps JupyterLab from taking the arrow keys for its cells.
 _STYLE = """
 .before-after { display: grid; grid-template-columns: 100%; position: relative; overflow: hidden;
   margin: 0.5em 0; }
