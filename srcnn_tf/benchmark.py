@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from srcnn_tf import datasets
 from srcnn_tf.images import resize
-from srcnn_tf.metrics import Protocol, evaluate
+from srcnn_tf.metrics import SSIM_WINDOW, Protocol, evaluate
 from srcnn_tf.pairs import evaluation_pairs
 from srcnn_tf.pretrained import available, load_pretrained
 from srcnn_tf.upscaling import graph_function
@@ -118,9 +118,9 @@ def run(
         highest.
 
     Raises:
-        ValueError: unknown method, set or scale.
+        ValueError: unknown method, set or scale; an image too small for SSIM.
     """
-    names = methods() if names is None else list(names)
+    names, scales = list(dict.fromkeys(names or methods())), list(dict.fromkeys(scales))
     unknown = [name for name in names if name not in methods()]
     if unknown:
         raise ValueError(f"unknown method {unknown[0]!r}: there are {', '.join(methods())}")
@@ -138,6 +138,15 @@ def run(
         for method in names
         if method in INTERPOLATIONS or (method, scale) in available()
     ]
+    # SSIM's window, borders, and what is cut to reach a multiple of the scale.
+    least = SSIM_WINDOW + 3 * max(scales, default=0)
+    for name, photographs in images.items():
+        for height, width, _ in (image.shape for image in photographs):
+            if min(height, width) < least:
+                raise ValueError(
+                    f"{name} holds an image of {height}×{width} pixels: to be scored at "
+                    f"×{max(scales)} it must have {least} a side"
+                )
     pairs, before = [], None
     with tqdm(jobs, "benchmark", file=sys.stdout) as bar:
         for name, scale, method in bar:

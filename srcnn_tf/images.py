@@ -7,6 +7,7 @@ An image is a float32 array `[h, w, c]` with values in [0, 1]; `c` is 1 (grey or
 import contextlib
 import io
 import os
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,7 @@ def read_image(path: str | Path) -> np.ndarray:
                 orientation = 1
                 with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixels
                     orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                pixels = _read_16_bit(path) if is_16_bit(path) else _pixels(image)
+                pixels = (_read_16_bit if is_16_bit(path) else _pixels)(path, image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{path} is refused as a decompression bomb: {error}. Images of at most "
@@ -82,9 +83,13 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def is_16_bit(path: str | Path) -> bool:
     """Tell whether a file is a PNG of 16 bits a channel."""
+    return _png_depth(path) == 16
+
+
+def _png_depth(path: str | Path) -> int | None:
     with Path(path).open("rb") as file:
         head = file.read(25)
-    return head.startswith(b"\x89PNG") and head[24] == 16  # the bit depth in the IHDR chunk
+    return head[24] if head.startswith(b"\x89PNG") else None  # the bit depth in the IHDR chunk
 
 
 def icc_profile(path: str | Path, channels: int) -> bytes | None:
@@ -102,17 +107,23 @@ def icc_profile(path: str | Path, channels: int) -> bytes | None:
     return profile if profile[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
 
 
-def _read_16_bit(path: Path) -> np.ndarray:
+def _read_16_bit(path: Path, image: Image.Image) -> np.ndarray:
     """Decode with OpenCV, since Pillow cuts 16-bit colour to 8 bits."""
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("OpenCV cannot decode this 16-bit PNG")
     if pixels.ndim == 2:
-        return pixels[..., None]
+        level = image.info.get("transparency")  # which OpenCV passes over in grey images
+        alpha = [] if level is None else [np.where(pixels == level, 0, 65535).astype(np.uint16)]
+        return np.dstack([*[pixels] * (3 if alpha else 1), *alpha])
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # BGR(A) to RGB(A)
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
+def _pixels(path: Path, image: Image.Image) -> np.ndarray:
+    depth, level = _png_depth(path), image.info.get("transparency")
+    if image.mode == "L" and depth in (2, 4) and level is not None and level < 2**depth:
+        # Pillow stretches the pixels to 8 bits, but not the level that is transparent.
+        image.info["transparency"] = level * 255 // (2**depth - 1)
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., None]
     transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
@@ -207,7 +218,7 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
     """
     path = Path(path)
     check_place(path, overwrite)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
         partial.write_bytes(data)
         partial.replace(path)
@@ -226,6 +237,7 @@ def check_target(path: str | Path, overwrite: bool = False) -> None:
     Raises:
         FileExistsError: the file is there and `overwrite` is false.
         FileNotFoundError: there is no such folder.
+        IsADirectoryError: the path is a folder.
         ValueError: unknown suffix.
     """
     path = Path(path)
@@ -238,6 +250,8 @@ def check_place(path: Path, overwrite: bool = False) -> None:
     """Raise what `write_file` would raise for this path, before any work is done."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
     if path.exists() and not overwrite:
         raise FileExistsError(
             f"{path} exists and is kept; overwrite=True, or --overwrite, replaces it"
@@ -275,7 +289,11 @@ def quantise(image: np.ndarray, dtype: type = np.float32) -> np.ndarray:
         dtype: `np.float32` for values in [0, 1], `np.uint8` for 0 to 255.
     """
     levels = np.rint(np.clip(image, 0, 1) * 255)
-    return levels.astype(np.uint8) if dtype == np.uint8 else (levels / 255).astype(np.float32)
+    return (
+        levels.astype(np.uint8)
+        if np.dtype(dtype) == np.uint8
+        else (levels / 255).astype(np.float32)
+    )
 
 
 def rgb_to_ycbcr(image: np.ndarray) -> np.ndarray:

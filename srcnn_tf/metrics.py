@@ -10,6 +10,7 @@ import tensorflow as tf
 from srcnn_tf.images import to_channels
 
 COLOURS = ("luma", "full-range luma", "rgb")
+SSIM_WINDOW = 11  # pixels a side
 _FULL_RANGE_LUMA = (0.299, 0.587, 0.114)
 
 
@@ -116,9 +117,10 @@ def _psnr(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
 
 
 def _ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
-    if None not in hr.shape[1:3] and min(hr.shape[1:3]) < 11:
+    if None not in hr.shape[1:3] and min(hr.shape[1:3]) < SSIM_WINDOW:
         raise ValueError(
-            f"SSIM's window is 11×11 pixels; {hr.shape[1]}×{hr.shape[2]} are left inside the border"
+            f"SSIM's window is {SSIM_WINDOW}×{SSIM_WINDOW} pixels; "
+            f"{hr.shape[1]}×{hr.shape[2]} are left inside the border"
         )
     return tf.image.ssim(hr, sr, max_val=255)
 
@@ -138,6 +140,10 @@ def _check(hr_images: np.ndarray, sr_images: np.ndarray, protocol: Protocol) -> 
         raise ValueError(
             f"cannot compare shapes {hr_images.shape} and {sr_images.shape}: both must be the "
             "same [h, w, c] or [n, h, w, c]"
+        )
+    if hr_images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images of shape {hr_images.shape}: channels must be 1 or 3, without alpha"
         )
     for name, images in (("hr_images", hr_images), ("sr_images", sr_images)):
         if not np.issubdtype(images.dtype, np.floating):

@@ -127,35 +127,40 @@ def train(
 
     Raises:
         ValueError: unknown model, scale or set; a test set among the data; see also `fit`.
-        FileExistsError: `folder` holds such weights or such a run, and `resume` is false.
+        FileExistsError: `folder` holds such a run and `resume` is false, or such weights alone.
         ConnectionError: a set is not in the cache and cannot be fetched.
     """
     model = build(name, scale, start=start, seed=recipe.seed)
     folder, stem = Path(folder), _stem(name, scale)
-    if not resume and (folder / f"{stem}.weights.h5").exists():
+    weights, run = folder / f"{stem}.weights.h5", folder / f"{stem}-run"
+    if weights.exists() and not (resume and run.exists()):
         raise FileExistsError(
-            f"{folder} holds {stem}.weights.h5: choose another folder, or resume its run"
+            f"{weights} exists and is kept: choose another folder, or resume the run in {run}"
         )
     sets = {name: _training_images(name) for name in data}
     images = [image for images in sets.values() for image in images]
     train_images, validation_images = split_validation(images, min(10, len(images)))
-    history = fit(
-        model, train_images, validation_images, recipe, folder / f"{stem}-run", resume=resume
-    )
-    # The weights file of a compiled model would hold its optimizer too.
-    plain = build(name, scale)
-    plain.set_weights(model.get_weights())
-    plain.save_weights(folder / f"{stem}.weights.h5")
-    about = {
-        "model": name,
-        "scale": scale,
-        "parameters": model.count_params(),
+    origin = {
         "start": start,
-        "recipe": recipe_as_json(recipe),
         "data": {
             name: {"images": len(images), "pixels_sha256": _digest(images)}
             for name, images in sets.items()
         },
+    }
+    history = fit(model, train_images, validation_images, recipe, run, resume, about=origin)
+    # The weights file of a compiled model would hold its optimizer too.
+    plain = build(name, scale)
+    plain.set_weights(model.get_weights())
+    partial = run / weights.name
+    plain.save_weights(partial)
+    partial.replace(weights)
+    about = {
+        "model": name,
+        "scale": scale,
+        "parameters": model.count_params(),
+        "start": origin["start"],
+        "recipe": recipe_as_json(recipe),
+        "data": origin["data"],
         "images": {"train": len(train_images), "validation": len(validation_images)},
         "steps": history.step[-1],
         "seconds": round(history.seconds[-1]),
@@ -170,7 +175,7 @@ def train(
 
 
 def _training_images(name: str) -> list[np.ndarray]:
-    if name in TEST_SETS:
+    if Path(name).resolve().name.lower() in TEST_SETS:  # by its name or as a folder
         raise ValueError(f"{name} is a test set: a network that has seen it cannot be scored on it")
     return datasets.load(name, "train" if name in ("samples", "tf_flowers") else None)
 

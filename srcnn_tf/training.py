@@ -182,6 +182,7 @@ def fit(
     folder: str | Path | None = None,
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    about: Mapping | None = None,
 ) -> History:
     """Train a model; it ends with the averaged weights of the best validation epoch.
 
@@ -193,18 +194,20 @@ def fit(
         model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`; compiled anew here.
         train_images: photographs `[H, W, c']` in [0, 1].
         validation_images: training images that are held out, never test images. A centre crop
-            of each is scored after every epoch, under the protocol.
+            of each is scored after every epoch, under the protocol; all crops are as large as
+            the smallest of the images, and at most 192 pixels a side.
         recipe: how to train.
         folder: where to keep checkpoints; made if it is not there. None keeps none.
         resume: go on with the run in `folder`, if there is one.
         callbacks: more of Keras's callbacks; in `on_test_end` they see the averaged weights.
+        about: what else the run depends on, such as its data, as JSON; kept in `folder`.
 
     Returns:
         The run's history, from its very start if resumed.
 
     Raises:
         ValueError: images or recipe do not fit the model (see `pairs.random_crops`); the run in
-            `folder` followed another recipe.
+            `folder` followed another recipe, or depended on something else.
         FileExistsError: `folder` holds a run and `resume` is false.
         FloatingPointError: the loss became NaN or infinite.
         KeyboardInterrupt: Ctrl-C, or a notebook's stop button; the last checkpoint is whole.
@@ -214,7 +217,7 @@ def fit(
     channels = model.input_shape[-1]
     scale = scale_of(model)
     with tempfile.TemporaryDirectory() as scratch:
-        run = _Run(recipe, Path(folder or scratch), resume)
+        run = _Run(recipe, Path(folder or scratch), resume, about)
         batches = random_crops(
             train_images,
             scale,
@@ -302,6 +305,11 @@ def _validation_batch(
         raise ValueError("there are no validation images: hold some out with split_validation")
     images = [as_float(image) for image in images]
     side = min(_VALIDATION_SIDE, *(side for image in images for side in image.shape[:2]))
+    if side < recipe.hr_patch:
+        raise ValueError(
+            f"a validation image has a side of {side} pixels: it must be at least as large as the "
+            f"training crops, {recipe.hr_patch}"
+        )
     pairs = []
     for image in images:
         top, left = ((length - side) // 2 for length in image.shape[:2])
@@ -336,9 +344,9 @@ def _interrupts_noted(run: "_Run"):
 class _Run(keras.callbacks.Callback):
     """The state of a run: schedule, history, checkpoints, progress line, reasons to stop."""
 
-    def __init__(self, recipe: Recipe, folder: Path, resume: bool):
+    def __init__(self, recipe: Recipe, folder: Path, resume: bool, about: Mapping | None):
         super().__init__()
-        self.recipe, self.folder = recipe, folder
+        self.recipe, self.folder, self.about = recipe, folder, dict(about or {})
         self.history, self.step, self.averaged = History(), 0, None
         self.interrupted = False
         self.state = None
@@ -349,19 +357,19 @@ class _Run(keras.callbacks.Callback):
                     f"{folder} holds a run: pass resume=True to go on with it, or another folder"
                 )
             self.state = json.loads((folder / _PROGRESS).read_text())
-            self._check_recipe()
+            self._check_same()
             self.history = History(**self.state["history"])
             self.step = self.history.step[-1]
 
-    def _check_recipe(self) -> None:
-        """Refuse another recipe; only its length and its compiler may change."""
+    def _check_same(self) -> None:
+        """Refuse another recipe or other data; only length and compiler may change."""
         free = dict.fromkeys(["steps", "minutes", "patience", "jit_compile"])
-        now = {**recipe_as_json(self.recipe), **free}
-        before = {**self.state["recipe"], **free}
+        now = {**recipe_as_json(self.recipe), **free, **self.about}
+        before = {**self.state["recipe"], **free, **self.state.get("about", {})}
         changed = [name for name in now if now[name] != before.get(name)]
         if changed:
             raise ValueError(
-                f"{self.folder} holds a run with another recipe: "
+                f"{self.folder} holds another run: "
                 + ", ".join(f"{name} was {before.get(name)!r}" for name in changed)
             )
 
@@ -437,6 +445,7 @@ class _Run(keras.callbacks.Callback):
         before = self.state or {}
         self.state = {
             "recipe": recipe_as_json(self.recipe),
+            "about": self.about,
             "history": asdict(self.history),
             "last": f"last-{epoch}.weights.h5",
             "best": f"best-{epoch}.weights.h5",

@@ -1,5 +1,6 @@
 """Enlarge images: colour, alpha and tiles around a network that sees luma."""
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from scipy.ndimage import distance_transform_edt
 from tqdm import tqdm
 
 from srcnn_tf.images import (
@@ -27,6 +29,7 @@ from srcnn_tf.images import (
 from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.models import scale_of
 
+_JPEG_SIDE = 65500  # what a JPEG file holds at most, in pixels
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
 
@@ -83,8 +86,9 @@ def upscale(
     """Enlarge one image with a network, tile by tile, so that memory stays flat.
 
     A network for luma enlarges the luma (BT.601; a grey image is its own luma); chroma and alpha
-    are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves. Tiles
-    overlap by the network's reach: the result does not depend on them.
+    are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves. Where
+    alpha is 0, the nearest visible colour is enlarged instead of the hidden one, or edges would
+    show it. Tiles overlap by the network's reach: the result does not depend on them.
 
     Args:
         image: `[h, w, c]`, c = 1, 3 or 4 (RGBA); uint8, uint16, or floats in [0, 1].
@@ -98,8 +102,8 @@ def upscale(
         `[s·h, s·w, c]`, rounded to the 256 levels of an 8-bit file.
 
     Raises:
-        ValueError: not an image; a grey image for a network for RGB; a tile that is no larger than
-            its overlaps.
+        ValueError: not an image; a grey image for a network for RGB; another dtype; a tile that is
+            no larger than its overlaps.
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
@@ -108,10 +112,14 @@ def upscale(
         )
     if image.shape[2] == 1 and model.input_shape[-1] == 3:
         raise ValueError("this network enlarges RGB images; this image is grey")
+    if np.dtype(dtype) not in (np.float32, np.uint8):
+        raise ValueError(f"dtype is {dtype!r}: it must be np.float32 or np.uint8")
     overlap = max(reach(model), BICUBIC_REACH)
     if tile <= 2 * overlap:
         raise ValueError(f"tile is {tile}: it must be above {2 * overlap}, twice the overlap")
     height, width, channels = image.shape
+    if channels == 4:
+        image = _with_hidden_colours_filled(image)
     scale = scale_of(model)
     result = np.empty((height * scale, width * scale, channels), dtype)
     spans = [
@@ -124,6 +132,15 @@ def upscale(
         sr_tile = _enlarge(lr_tile, model, scale)[rows.kept(scale), columns.kept(scale)]
         result[rows.place(scale), columns.place(scale)] = quantise(sr_tile, dtype)
     return result
+
+
+def _with_hidden_colours_filled(image: np.ndarray) -> np.ndarray:
+    """Give each pixel `[h, w, 4]` of alpha 0 the colour of the nearest one that can be seen."""
+    hidden = image[..., 3] == 0
+    if hidden.all() or not hidden.any():
+        return image
+    rows, columns = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return np.dstack([image[rows, columns, :3], image[..., 3:]])
 
 
 @dataclass(frozen=True)
@@ -188,7 +205,7 @@ def upscale_file(
         target: the file to write; its suffix chooses the format.
         model: see `upscale`.
         overwrite: replace a target that is there.
-        progress: show a bar, and say when 16 bits become 8.
+        progress: show a bar.
 
     Raises:
         FileNotFoundError: no such source, or no folder for the target.
@@ -199,10 +216,19 @@ def upscale_file(
     image = read_image(source)
     if image.shape[2] == 4 and Path(target).suffix.lower() != ".png":
         raise ValueError(f"{source} has an alpha channel, which only .png holds, not {target}")
+    size = [side * scale_of(model) for side in image.shape[:2]]
+    if FORMATS[Path(target).suffix.lower()] == "JPEG" and max(size) > _JPEG_SIDE:
+        raise ValueError(
+            f"{target} would be {size[0]}×{size[1]} pixels; JPEG holds {_JPEG_SIDE} a side: "
+            "write a .png"
+        )
     if is_16_bit(source):
         print(f"{source} holds 16 bits a channel; {target} will hold 8")
+    profile = icc_profile(source, image.shape[2])
+    if profile and FORMATS[Path(target).suffix.lower()] == "BMP":
+        print(f"{source} has a colour profile, which {target} cannot hold")
     sr_image = upscale(image, model, np.uint8, progress=progress)
-    write_image(target, sr_image, overwrite, icc_profile(source, image.shape[2]))
+    write_image(target, sr_image, overwrite, profile)
 
 
 def upscale_folder(
@@ -219,8 +245,9 @@ def upscale_folder(
     Raises:
         FileNotFoundError: the folder holds no image files.
         FileExistsError: a file that would be written is there and `overwrite` is false.
-        ValueError: two images would get the same name; some files are no whole images (the others
-            are enlarged first, and the message names those left out).
+        ValueError: two images would get the same name; some files cannot be read or written (the
+            others are enlarged first, and the message names those left out).
+        OSError: the disk is full.
     """
     source, target = Path(source), Path(target)
     files = sorted(path for path in source.iterdir() if path.is_file() and path.name[0] != ".")
@@ -239,7 +266,9 @@ def upscale_folder(
     for path, result in zip(tqdm(sources, str(source), file=sys.stdout), targets, strict=True):
         try:
             upscale_file(path, result, model, overwrite, progress=False)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise
             failures.append(str(error))
     if failures:
         raise ValueError(

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from srcnn_tf import benchmark, datasets
+from srcnn_tf.images import write_image
 from srcnn_tf.models import build
 
 
@@ -74,6 +76,15 @@ def test_bad_names_are_told():
         list(benchmark.run(["nearest"], ["set6"]))
     with pytest.raises(ValueError, match="scale 5 is not supported"):
         list(benchmark.run(["nearest"], ["samples"], [5]))
+
+
+def test_an_image_too_small_is_told_before_any_work(tmp_path, capsys):
+    write_image(tmp_path / "small.png", np.zeros((30, 19)))
+    with pytest.raises(ValueError, match=f"{tmp_path} holds an image of 30×19 pixels.* 20 a side"):
+        list(benchmark.run(["nearest"], ["samples", str(tmp_path)], [2, 3]))
+    assert capsys.readouterr().out == ""
+    (row,) = benchmark.run(["nearest", "nearest"], [str(tmp_path)], [2, 2])
+    assert np.isinf(row.psnr)
 
 
 def test_rows_survive_their_file_and_show_in_a_terminal():

@@ -47,11 +47,35 @@ def test_train_writes_weights_and_a_card_and_resumes(tmp_path, capsys):
 
     before = weights.read_bytes()
     assert main([*command, "--steps", "30"]) == 2
-    assert "resume its run" in capsys.readouterr().err
+    assert "resume the run in" in capsys.readouterr().err
     assert weights.read_bytes() == before
     assert main([*command, "--steps", "30", "--resume"]) == 0
     card = json.loads((tmp_path / "out" / "fsrcnn-s-x2.json").read_text())
     assert card["steps"] == 30
+
+
+def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, capsys):
+    command = [*TRAIN, "--out", str(tmp_path / "out"), "--steps", "2"]
+    assert main(command) == 0
+    kept = (tmp_path / "out" / "fsrcnn-s-x2.json").read_bytes()
+    photograph = datasets.load("samples", "train")[0]
+    for i in range(2):
+        write_image(tmp_path / f"{i}.png", photograph)
+    for words, changed in (
+        (["--start", "random"], "start was 'bicubic'"),
+        (["--data", str(tmp_path)], "data was {'samples'"),
+    ):
+        assert main([*command, "--resume", *words]) == 2
+        assert changed in capsys.readouterr().err
+    assert (tmp_path / "out" / "fsrcnn-s-x2.json").read_bytes() == kept
+
+
+def test_finished_weights_are_not_replaced_by_a_run_from_nothing(tmp_path, capsys):
+    weights = tmp_path / "fsrcnn-s-x2.weights.h5"
+    weights.write_bytes(b"finished")
+    assert main([*TRAIN, "--out", str(tmp_path), "--steps", "2", "--resume"]) == 2
+    assert "exists and is kept" in capsys.readouterr().err
+    assert weights.read_bytes() == b"finished"
 
 
 def test_ctrl_c_loses_no_checkpoint(tmp_path):
@@ -79,6 +103,7 @@ def test_ctrl_c_loses_no_checkpoint(tmp_path):
     ("words", "message"),
     [
         (["--data", "set5"], "set5 is a test set"),
+        (["--data", "downloads/Set14/"], "Set14/ is a test set"),
         (["--data", "set6"], "unknown image set 'set6'"),
         (["--steps", "0"], "steps is 0: it must be above 0"),
         (["--minutes", "-1"], "minutes is -1.0: it must be above 0"),

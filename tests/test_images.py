@@ -66,13 +66,16 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png_of_16_bits(pixels):
-    """Encode by hand, since Pillow writes no 16-bit colour."""
+def png(pixels, depth=16, clear=None):
+    """Encode by hand, since Pillow writes no 16-bit colour and no grey of 2 or 4 bits."""
     height, width, channels = pixels.shape
     colour = {1: 0, 3: 2, 4: 6}[channels]
-    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    bits = pixels.reshape(height, -1, 1) >> np.arange(depth)[::-1] & 1
+    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    if clear is not None:
+        parts.insert(1, chunk(b"tRNS", struct.pack(">H", clear)))
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -143,13 +146,23 @@ def test_grey_with_alpha_becomes_rgba_and_black_and_white_becomes_grey(tmp_path)
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_16_bit_png_is_read_and_written_without_loss(tmp_path, channels):
     pixels = noise(5, 7, channels, dtype=np.uint16)
-    (tmp_path / "given.png").write_bytes(png_of_16_bits(pixels))
+    (tmp_path / "given.png").write_bytes(png(pixels))
     image = read_image(tmp_path / "given.png")
     np.testing.assert_array_equal(image, (pixels / 65535).astype(np.float32))
 
     write_image(tmp_path / "written.png", pixels)
     assert (tmp_path / "written.png").read_bytes()[24] == 16  # the bit depth in the header
     np.testing.assert_array_equal(read_image(tmp_path / "written.png"), image)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_the_transparent_level_of_a_grey_png_becomes_alpha_0(tmp_path, depth):
+    levels = np.arange(16).reshape(2, 8) % 2**depth
+    clear = 2 ** min(depth, 4) - 1
+    (tmp_path / "clear.png").write_bytes(png(levels[..., None], depth, clear))
+    image = read_image(tmp_path / "clear.png")
+    np.testing.assert_allclose(image[..., 0], levels / (2**depth - 1), rtol=1e-6)
+    np.testing.assert_array_equal(image[..., 3], levels != clear)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -212,7 +225,7 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, suffix, part):
 
 
 def test_a_truncated_16_bit_png_is_refused(tmp_path):
-    data = png_of_16_bits(noise(40, 50, 3, dtype=np.uint16))
+    data = png(noise(40, 50, 3, dtype=np.uint16))
     (tmp_path / "cut.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match=r"cut\.png cannot be read as an image"):
         read_image(tmp_path / "cut.png")

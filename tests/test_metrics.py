@@ -126,6 +126,7 @@ IMAGE = np.zeros((20, 20, 1), np.float32)
         (IMAGE + 100, IMAGE, 2, "divide 8-bit values by 255"),
         (IMAGE.astype(np.uint8), IMAGE, 2, "uint8"),
         (IMAGE, IMAGE, 10, "leaves nothing"),
+        (np.dstack([IMAGE] * 4), np.dstack([IMAGE] * 4), 2, "channels must be 1 or 3"),
     ],
 )
 def test_images_that_cannot_be_compared_are_refused(hr_image, sr_image, border, message):

@@ -95,7 +95,7 @@ def test_small_images(bicubic, size):
 
 def test_luma_is_the_networks_and_chroma_and_alpha_are_bicubic(photograph):
     model = shaken(fsrcnn(2), 0.005)
-    alpha = np.linspace(0, 1, photograph.shape[1], dtype=np.float32) * np.ones((90, 1))
+    alpha = np.linspace(0.01, 1, photograph.shape[1], dtype=np.float32) * np.ones((90, 1))
     size = (180, 280)
     ycbcr = rgb_to_ycbcr(0.2 + 0.5 * photograph)
     image = np.dstack([0.2 + 0.5 * photograph, alpha]).astype(np.float32)
@@ -141,6 +141,7 @@ def test_a_network_for_rgb_sees_the_colours(photograph):
         (np.zeros((0, 4, 1), np.float32), {}, "shape"),
         (np.full((4, 4, 1), 7.0), {}, "divide 8-bit values by 255"),
         (np.zeros((40, 40, 1), np.float32), {"tile": 8}, "tile is 8: it must be above"),
+        (np.zeros((4, 4, 1), np.float32), {"dtype": np.uint16}, "np.float32 or np.uint8"),
     ],
 )
 def test_bad_input_is_told(bicubic, image, options, message):
@@ -294,6 +295,53 @@ def test_a_broken_file_in_a_folder_is_named_and_stops_no_other(tmp_path, photogr
     with pytest.raises(ValueError, match=r"1 of 3 files were not enlarged:\n.*b\.png"):
         upscale_folder(tmp_path, tmp_path / "out", bicubic)
     assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["a.png", "c.png"]
+
+
+def test_hidden_colours_leave_no_fringe(bicubic):
+    cutout = np.zeros((12, 12, 4), np.uint8)
+    cutout[:, :6] = 255  # white beside what is transparent and black
+    result = upscale(cutout, bicubic, np.uint8)
+    assert result[..., :3].min() == 255
+    assert result[0, [0, -1], 3].tolist() == [255, 0]
+
+
+def test_a_full_disk_ends_a_folder_and_a_file_that_cannot_be_written_does_not(
+    tmp_path, photograph, bicubic, monkeypatch
+):
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.png", photograph)
+
+    def fail(code):
+        def write(path, *_):
+            if path.stem == "a":
+                raise OSError(code, "no")
+            path.touch()
+
+        monkeypatch.setattr("srcnn_tf.upscaling.write_image", write)
+
+    fail(errno.EACCES)
+    with pytest.raises(ValueError, match="1 of 2 files were not enlarged"):
+        upscale_folder(tmp_path, tmp_path / "out", bicubic)
+    assert (tmp_path / "out" / "b.png").exists()
+    fail(errno.ENOSPC)
+    with pytest.raises(OSError, match="no"):
+        upscale_folder(tmp_path, tmp_path / "full", bicubic)
+    assert not (tmp_path / "full" / "b.png").exists()
+
+
+def test_a_name_as_long_as_the_file_system_takes(tmp_path, photograph, bicubic):
+    write_image(tmp_path / "a.png", photograph)
+    upscale_file(tmp_path / "a.png", tmp_path / f"{'b' * 251}.png", bicubic)
+    assert (tmp_path / f"{'b' * 251}.png").exists()
+
+
+def test_what_jpeg_and_bmp_cannot_hold_is_said(tmp_path, photograph, bicubic, capsys):
+    write_image(tmp_path / "wide.png", np.zeros((1, 32751)))
+    with pytest.raises(ValueError, match="JPEG holds 65500 a side"):
+        upscale_file(tmp_path / "wide.png", tmp_path / "out.jpg", bicubic)
+    write_image(tmp_path / "a.png", photograph, profile=SRGB)
+    upscale_file(tmp_path / "a.png", tmp_path / "out.bmp", bicubic)
+    assert "colour profile" in capsys.readouterr().out
 
 
 def test_names_that_would_collide(tmp_path, photograph, bicubic):
