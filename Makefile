@@ -68,7 +68,7 @@ figure: $(ENV) ## Make the figure of the README
 	$(PY) tools/readme_figure.py
 
 # The shipped weights: model, scale and steps.
-WEIGHTS := fsrcnn:3:60000 fsrcnn:2:60000 fsrcnn:4:40000 \
+WEIGHTS := fsrcnn:3:120000 fsrcnn:2:60000 fsrcnn:4:40000 \
 	srcnn-9-1-5:3:12000 srcnn-9-1-5:2:12000 srcnn-9-1-5:4:12000 \
 	srcnn-9-5-5:3:25000 srcnn-9-5-5:2:10000 srcnn-9-5-5:4:40000 \
 	fsrcnn-s:3:80000 fsrcnn-s:2:80000 fsrcnn-s:4:30000

@@ -28,7 +28,6 @@ FLOORS = {
 SHORT = {
     ("fsrcnn-s", 2, "set5"),
     ("fsrcnn-s", 3, "set5"),
-    ("fsrcnn", 3, "set5"),
 }
 SHIPPED = sorted((name, scale) for name in FLOORS for scale in (2, 3, 4))
 ROOT = Path(__file__).resolve().parent.parent
