@@ -21,8 +21,8 @@ from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_valida
 
 TEST_SETS = ("set5", "set14", "bsd100", "urban100")
 _WEIGHTS = files("srcnn_tf") / "weights"
-# SOAP's rates: the smaller the layers, the higher.
-_RATES = {"fsrcnn-s": 8e-3, "srcnn-9-5-5": 2e-3}
+# SOAP's rates: the smaller the layers, the higher; the longer the run, the lower.
+_RATES = {"fsrcnn-s": 8e-3, "fsrcnn-s-x2": 3e-3, "srcnn-9-5-5": 2e-3}
 
 
 def available() -> list[tuple[str, int]]:
@@ -91,7 +91,7 @@ def default_recipe(name: str, scale: int, **settings) -> Recipe:
     ours = {
         "hr_patch": 16 * scale if small else 33 // scale * scale,
         "optimizer": "soap",
-        "learning_rate": _RATES.get(name, 4e-3),
+        "learning_rate": _RATES.get(_stem(name, scale), _RATES.get(name, 4e-3)),
         "average": 0.999,
         "rescale": (0.9, 0.8, 0.7, 0.6),
         "steps_per_epoch": 500,
