@@ -67,17 +67,17 @@ stamp: $(ENV) ## Write the repository's address from pyproject.toml into lessons
 figure: $(ENV) ## Make the figure of the README
 	$(PY) tools/readme_figure.py
 
-# The shipped weights: model, scale, steps and, where it is not 0, seed.
+# The shipped weights: model, scale and steps.
 WEIGHTS := fsrcnn:3:120000 fsrcnn:2:60000 fsrcnn:4:40000 \
 	srcnn-9-1-5:3:12000 srcnn-9-1-5:2:12000 srcnn-9-1-5:4:12000 \
 	srcnn-9-5-5:3:25000 srcnn-9-5-5:2:10000 srcnn-9-5-5:4:40000 \
-	fsrcnn-s:3:80000:5 fsrcnn-s:2:200000 fsrcnn-s:4:30000
+	fsrcnn-s:3:80000 fsrcnn-s:2:200000 fsrcnn-s:4:30000
 
 weights: $(ENV) ## Train the shipped weights into build/weights; goes on where it stopped
 	@set -e; for job in $(WEIGHTS); do \
 		set -- $$(echo $$job | tr : ' '); \
-		$(PY) -m srcnn_tf train $$1 --scale $$2 --steps $$3 --seed $${4:-0} \
-			--data t91+general100 --out build/weights --resume; \
+		$(PY) -m srcnn_tf train $$1 --scale $$2 --steps $$3 --data t91+general100 \
+			--out build/weights --resume; \
 	done
 
 results: $(ENV) ## Score the shipped weights on Set5 and Set14 into docs/results.csv
