@@ -81,8 +81,7 @@ def test_scores_are_those_of_the_table_and_reach_their_floors(load_or_skip, netw
         if (row.method, row.set, row.scale) == (network, name, scale)
     ]
     assert found == pytest.approx(row.psnr, abs=0.005)
-    # Floors have the two decimals of the published tables, and are compared to these.
-    short = FLOORS[network][name][scale - 2] - round(found, 2)
+    short = FLOORS[network][name][scale - 2] - found
     if (network, scale, name) in SHORT:
         assert short > 0, "it reaches its floor: take it off SHORT"
         pytest.xfail(f"{short:.2f} dB short of its floor")
