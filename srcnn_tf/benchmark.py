@@ -120,7 +120,8 @@ def run(
     Raises:
         ValueError: unknown method, set or scale; an image too small for SSIM.
     """
-    names, scales = list(dict.fromkeys(names or methods())), list(dict.fromkeys(scales))
+    names = methods() if names is None else list(dict.fromkeys(names))
+    scales = list(dict.fromkeys(scales))
     unknown = [name for name in names if name not in methods()]
     if unknown:
         raise ValueError(f"unknown method {unknown[0]!r}: there are {', '.join(methods())}")
