@@ -10,7 +10,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help .venv notebooks site lab test test-colab test-oldest lint exercises assignment grade \
-	grade-selftest stamp figure weights results table curve benchmarks requirements clean \
+	grade-selftest stamp figure weights results curve speed requirements clean \
 	distclean check-gpu
 
 help: ## List these commands
@@ -41,9 +41,11 @@ test-colab test-oldest: $(ENV)
 	@$(PY) -m pip install --quiet uv
 	@$(PY) tools/replica.py $(@:test-%=%)
 
-lint: $(ENV) ## Check style, empty notebook outputs and the repository's address
+lint: $(ENV) ## Check style, types, links, empty notebook outputs and the repository's address
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) tools/check_links.py
 	find notebooks -name '*.ipynb' ! -path '*/.ipynb_checkpoints/*' \
 		-exec $(PY) -m nbstripout --verify --keep-id {} +
 	$(PY) tools/stamp.py --check
@@ -67,34 +69,23 @@ stamp: $(ENV) ## Write the repository's address from pyproject.toml into lessons
 figure: $(ENV) ## Make the figure of the README
 	$(PY) tools/readme_figure.py
 
-# The shipped weights: model, scale and steps.
-WEIGHTS := fsrcnn:3:120000 fsrcnn:2:60000 fsrcnn:4:40000 \
-	srcnn-9-1-5:3:12000 srcnn-9-1-5:2:12000 srcnn-9-1-5:4:12000 \
-	srcnn-9-5-5:3:25000 srcnn-9-5-5:2:10000 srcnn-9-5-5:4:40000 \
-	fsrcnn-s:3:80000 fsrcnn-s:2:200000 fsrcnn-s:4:30000
-
 weights: $(ENV) ## Train the shipped weights into build/weights; goes on where it stopped
-	@set -e; for job in $(WEIGHTS); do \
-		set -- $$(echo $$job | tr : ' '); \
-		$(PY) -m srcnn_tf train $$1 --scale $$2 --steps $$3 --data t91+general100 \
-			--out build/weights --resume; \
-	done
+	$(PY) tools/make_weights.py
 
-results: $(ENV) ## Score the shipped weights on Set5 and Set14 into docs/results.csv
-	$(PY) -m srcnn_tf benchmark --csv docs/results.csv --overwrite
-
-table: $(ENV) ## Write the table of the README from docs/results.csv
-	$(PY) tools/readme_table.py
+results: $(ENV) ## Score the shipped weights on Set5 and Set14; write the README's table
+	@mkdir -p build
+	$(PY) -m srcnn_tf benchmark --csv build/results.csv --overwrite
+	$(PY) tools/readme_table.py build/results.csv
 
 curve: $(ENV) ## Measure minutes of training against Set5 PSNR into docs/ (20 minutes, two cores)
-	$(PY) benchmarks/time_to_quality.py
+	$(PY) speed/time_to_quality.py
 
-benchmarks: $(ENV) ## Measure pipeline, training, inference and memory
-	$(PY) benchmarks/pairs.py
-	$(PY) benchmarks/fit.py
-	$(PY) benchmarks/steps.py
-	$(PY) benchmarks/inference.py
-	$(PY) benchmarks/memory.py
+speed: $(ENV) ## Measure pipeline, training, inference and memory
+	$(PY) speed/pairs.py
+	$(PY) speed/fit.py
+	$(PY) speed/steps.py
+	$(PY) speed/inference.py
+	$(PY) speed/memory.py
 
 requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
 	$(PY) -m pip install --quiet uv

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-SCALES = (2, 3, 4)
-MODELS = ("srcnn-9-1-5", "srcnn-9-3-5", "srcnn-9-5-5", "fsrcnn", "fsrcnn-s")
+from srcnn_tf.networks import default_network, networks
+from srcnn_tf.scales import SCALES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m srcnn_tf", description="Image super-resolution with SRCNN and FSRCNN."
+        prog="python -m srcnn_tf", description="Image super-resolution."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     _add_upscale(commands)
@@ -62,7 +62,9 @@ def _add_upscale(commands) -> None:
         help="file or folder to write (default: beside IN, with _x3 or so in its name)",
     )
     parser.add_argument("--scale", type=int, choices=SCALES, default=3, help="default: %(default)s")
-    parser.add_argument("--model", default="fsrcnn", help="a shipped network (default: fsrcnn)")
+    parser.add_argument(
+        "--model", default=default_network(), help="a shipped network (default: %(default)s)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.set_defaults(run=_upscale)
 
@@ -91,12 +93,11 @@ def _add_train(commands) -> None:
         help="train a network and write its weights and a card that says how",
         description="Train a network. One training image in ten is held out to validate.",
     )
-    parser.add_argument("model", choices=MODELS)
+    parser.add_argument("model", choices=tuple(networks()))
     parser.add_argument("--scale", type=int, choices=SCALES, required=True)
     parser.add_argument(
         "--data",
-        default="t91+general100",
-        help="image sets or folders, joined by + (default: %(default)s)",
+        help="image sets or folders, joined by + (default: those of the shipped weights)",
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="length in minutes of training (default: 10)")
@@ -109,17 +110,16 @@ def _add_train(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from srcnn_tf.pretrained import default_recipe, train
+    from srcnn_tf.making import train
+    from srcnn_tf.pretrained import default_recipe
 
-    minutes = 10 if options.steps is options.minutes is None else options.minutes
+    minutes = options.minutes
+    if options.steps is None and minutes is None:
+        minutes = 10
     recipe = default_recipe(
-        options.model,
-        options.scale,
-        steps=options.steps,
-        minutes=minutes,
-        seed=options.seed,
+        options.model, options.scale, steps=options.steps, minutes=minutes, seed=options.seed
     )
-    data = options.data.split("+")
+    data = options.data.split("+") if options.data else networks()[options.model].data
     try:
         history = train(
             options.model, options.scale, data, recipe, options.out, options.start, options.resume
@@ -153,15 +153,15 @@ def _add_benchmark(commands) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> None:
-    from srcnn_tf import benchmark
-    from srcnn_tf.images import check_place, write_file
+    from srcnn_tf import score_table
+    from srcnn_tf.files import check_place, write_file
 
     if options.csv:
         check_place(options.csv, options.overwrite)
-    rows = list(benchmark.run(options.models, options.sets, options.scales))
+    rows = list(score_table.run(options.models, options.sets, options.scales))
     if not rows:
         raise ValueError("there is nothing to show: no set or no weights were found")
-    print(benchmark.to_text(rows))
+    print(score_table.to_text(rows))
     if options.csv:
-        write_file(options.csv, benchmark.to_csv(rows).encode(), options.overwrite)
+        write_file(options.csv, score_table.to_csv(rows).encode(), options.overwrite)
         print(f"wrote {options.csv}")

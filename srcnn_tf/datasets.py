@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
-from unittest import mock
 
 import numpy as np
 import pooch
@@ -25,10 +24,12 @@ import skimage
 import tensorflow as tf
 from tqdm import tqdm
 
-from srcnn_tf.images import as_float, read_image, to_channels
+from srcnn_tf.images.io import read_image
+from srcnn_tf.images.pixels import as_float, to_channels
 
 REGISTRIES = ("t91", "general100", "bsd200", "set5", "set14", "bsd100", "urban100")
-NAMES = ("samples", "tf_flowers", *REGISTRIES)
+PARTED = ("samples", "tf_flowers")  # sets with a part to train on and a part to test on
+NAMES = (*PARTED, *REGISTRIES)
 
 # The two motorcycle pictures are one scene seen by two cameras: they stay on one side.
 SAMPLES = {
@@ -178,10 +179,11 @@ def iterate(
         ValueError: unknown set or split; a file that is not an image (the message names it).
         ConnectionError: the set is not in the cache and cannot be fetched.
     """
-    if name == "tf_flowers":
-        images = (as_float(image) for image in _flowers(split).as_numpy_iterator())
-    else:
-        images = _read(image_paths(name, split), skip_broken)
+    images = (
+        map(as_float, _flowers(split).as_numpy_iterator())
+        if name == "tf_flowers"
+        else _read(image_paths(name, split), skip_broken)
+    )
     for image in images:
         yield image if channels is None else to_channels(image, channels)
 
@@ -215,6 +217,29 @@ def load(
     return list(iterate(name, split, channels, skip_broken))
 
 
+def load_or_samples(
+    name: str | Path, part: str, channels: int | None = None
+) -> tuple[str | Path, list[np.ndarray]]:
+    """Load a set, or the embedded samples where it is neither cached nor within reach.
+
+    Args:
+        name: a name from `NAMES`, or the path of a folder.
+        part: "train" or "test": the part to take of sets that have such parts.
+        channels: 1 for luma, 3 for RGB, None for the channels each file has.
+
+    Returns:
+        The name of the set that was loaded, and its images: float32 `[h, w, c]` in [0, 1].
+
+    Raises:
+        The errors of `iterate`, a ConnectionError apart: that is printed.
+    """
+    try:
+        return name, load(name, part if name in PARTED else None, channels)
+    except ConnectionError as error:
+        print(f"{error}\nGoing on with the embedded samples instead.\n")
+        return "samples", load("samples", part, channels)
+
+
 def stream(name: str | Path, split: str | None = None) -> tf.data.Dataset:
     """Return a set as a `tf.data.Dataset` that reads its images anew in every pass.
 
@@ -244,8 +269,9 @@ def _tensorflow_datasets() -> ModuleType:
     refuses to be imported, yet works (https://github.com/tensorflow/metadata/issues/68).
     """
     try:
-        with mock.patch.dict(os.environ, TEMPORARILY_DISABLE_PROTOBUF_VERSION_CHECK="true"):
-            import tensorflow_datasets as tfds
+        os.environ.setdefault("TEMPORARILY_DISABLE_PROTOBUF_VERSION_CHECK", "true")
+        import tensorflow_datasets as tfds
+
         _ = tfds.builder_from_directory  # an import that fails is only logged and comes up empty
     except (ImportError, AttributeError) as error:
         raise ImportError(

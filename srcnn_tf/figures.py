@@ -5,13 +5,13 @@ Pixels are drawn as squares (nearest-neighbour), grey values from 0 to 1 on a fi
 
 from collections.abc import Mapping, Sequence
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from srcnn_tf.images import to_channels
+from srcnn_tf.images.pixels import to_channels
+from srcnn_tf.probes import feature_maps, filters  # noqa: F401, where saved notebooks find them
 from srcnn_tf.studies import Outcome, by_arm
 from srcnn_tf.training import History
 
@@ -218,40 +218,13 @@ def study_curves(
     return _finish(figure, title)
 
 
-def feature_maps(model: keras.Sequential, lr_image: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the output of every layer for one image, in one pass.
-
-    Args:
-        model: a built model.
-        lr_image: `[h, w, c]` in [0, 1], with the model's number of channels.
-
-    Returns:
-        Layer name to float32 `[h', w', n]`, in the order of the layers.
-
-    Raises:
-        ValueError: the image does not fit the model.
-
-    Derived in lesson 04.
-    """
-    if lr_image.ndim != 3 or lr_image.shape[-1] != model.input_shape[-1]:
-        raise ValueError(
-            f"the model takes [h, w, {model.input_shape[-1]}]; this image is {lr_image.shape}"
-        )
-    outputs = [layer.output for layer in model.layers]
-    inside = keras.Model(model.inputs[0], outputs)
-    maps = inside(lr_image[None], training=False)
-    return {
-        layer.name: np.asarray(output)[0] for layer, output in zip(model.layers, maps, strict=True)
-    }
-
-
 def plot_feature_maps(maps: np.ndarray, count: int = 20, title: str | None = None) -> Figure:
     """Show feature maps of one layer in a grid, each on a scale of its own.
 
     Blue is negative, red positive, white 0; the number above a map is the end of its scale.
 
     Args:
-        maps: `[h, w, n]`, such as one value of `feature_maps`.
+        maps: `[h, w, n]`, such as one value of `probes.feature_maps`.
         count: how many to show at most.
         title: what to see.
     """
@@ -261,32 +234,11 @@ def plot_feature_maps(maps: np.ndarray, count: int = 20, title: str | None = Non
     return _signed_grid(tiles, labels, title)
 
 
-def filters(model: keras.Model, layer: str) -> np.ndarray:
-    """Return the kernels of a convolution.
-
-    Args:
-        model: a built model.
-        layer: the name of one of its convolutions.
-
-    Returns:
-        float32 `[f, f, inputs, outputs]`.
-
-    Raises:
-        ValueError: no convolution of that name; the message lists those that there are.
-    """
-    kernels = {item.name: item.kernel for item in model.layers if hasattr(item, "kernel")}
-    if layer not in kernels:
-        raise ValueError(f"no convolution {layer!r}: there are {', '.join(kernels)}")
-    kernel = np.asarray(kernels[layer])
-    transposed = isinstance(model.get_layer(layer), keras.layers.Conv2DTranspose)
-    return kernel.swapaxes(2, 3) if transposed else kernel
-
-
 def plot_filters(kernels: np.ndarray, channel: int = 0, title: str | None = None) -> Figure:
     """Show the kernels that look at one input channel, each on a scale of its own.
 
     Args:
-        kernels: `[f, f, inputs, outputs]` from `filters`.
+        kernels: `[f, f, inputs, outputs]` from `probes.filters`.
         channel: the input channel.
         title: what to see.
     """

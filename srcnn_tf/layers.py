@@ -4,17 +4,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from srcnn_tf.images import resize_weights
+from srcnn_tf.images.resizing import resize_weights
 
-_REACH = 2  # pixels on each side that Keys' kernel can touch
+_KEYS = 2  # pixels on each side that Keys' kernel can touch
 
 
-def space_from_depth(phases, scale: int):
+def depth_to_space(phases, scale: int):
     """Rearrange `[n, h, w, scale²·c]` into `[n, scale·h, scale·w, c]`, as `tf.nn.depth_to_space`.
 
     Channel (a·scale + b)·c + k of a pixel becomes channel k at row a, column b of its block
     (ESPCN paper, equation 4).
     """
+    if scale == 1:
+        return phases
+    if hasattr(ops, "depth_to_space"):  # Keras 3.14 and later
+        return ops.depth_to_space(phases, scale, data_format="channels_last")
     n, h, w = ops.shape(phases)[:3]
     phases = ops.reshape(phases, (n, h, w, scale, scale, phases.shape[-1] // scale**2))
     phases = ops.transpose(phases, (0, 1, 3, 2, 4, 5))
@@ -42,38 +46,46 @@ class BicubicUpsampling(keras.layers.Layer):
     """
 
     def __init__(self, scale: int, **kwargs):
-        """Work out the filters."""
         super().__init__(**kwargs)
         if not isinstance(scale, int) or scale < 1:
             raise ValueError(f"scale is {scale!r}: it must be a whole number of at least 1")
         self.scale = scale
         # Rows of the resize matrix around a pixel in the middle: [scale, 5].
-        size = 2 * _REACH + 1
-        phases = resize_weights(size, size * scale)[_REACH * scale : (_REACH + 1) * scale]
+        size = 2 * _KEYS + 1
+        phases = resize_weights(size, size * scale)[_KEYS * scale : (_KEYS + 1) * scale]
         self._filters = np.einsum("ay,bx->yxab", phases, phases).reshape(size, size, 1, scale**2)
 
     def call(self, images):
-        """Enlarge `[n, h, w, c]`."""
         channels, scale = images.shape[-1], self.scale
         for axis in (1, 2):
             size = ops.shape(images)[axis]
             # The mirror of ..., 1, 0 | 0, 1, ... repeats every 2·size pixels.
-            place = ops.arange(-_REACH, size + _REACH) % (2 * size)
+            place = ops.arange(-_KEYS, size + _KEYS) % (2 * size)
             place = ops.minimum(place, 2 * size - 1 - place)
             images = ops.take(images, place, axis=axis)
         # One block of filters per channel, zeros between them.
         kernel = np.einsum("yxif,cd->yxcfd", self._filters, np.eye(channels))
         kernel = kernel.reshape(*kernel.shape[:3], channels * scale**2)
         phases = ops.conv(images, ops.cast(kernel, images.dtype), padding="valid")
-        return space_from_depth(phases, scale)
+        return depth_to_space(phases, scale)
+
+    def window(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first and the last input pixel that each output pixel sees along an axis.
+
+        Args:
+            size: input pixels along the axis.
+
+        Returns:
+            Two integer arrays `[scale·size]`; they may point outside the image.
+        """
+        pixels = np.arange(size).repeat(self.scale)
+        return pixels - _KEYS, pixels + _KEYS
 
     def compute_output_shape(self, input_shape):
-        """Return `(n, scale·h, scale·w, c)`; unknown sizes stay None."""
         n, h, w, c = input_shape
         return (n, h and h * self.scale, w and w * self.scale, c)
 
     def get_config(self):
-        """Return what `from_config` needs."""
         return {**super().get_config(), "scale": self.scale}
 
 
@@ -84,7 +96,7 @@ class Deconvolution(keras.layers.Conv2DTranspose):
     `Conv2DTranspose(filters, kernel_size, strides=scale, padding="same")` with the same weights and
     the same result. Each of the s² output positions inside an input pixel sees its own s-th part
     of the kernel: one convolution with these parts as filters, then depth to space, is faster on a
-    CPU (`benchmarks/steps.py`).
+    CPU (`speed/steps.py`).
 
     Input `[n, h, w, c]`, output `[n, scale·h, scale·w, filters]`, any h and w from 1 on.
 
@@ -101,7 +113,6 @@ class Deconvolution(keras.layers.Conv2DTranspose):
     """
 
     def __init__(self, filters: int, kernel_size: int, scale: int, **kwargs):
-        """Check the sizes."""
         if not kernel_size >= scale >= 1:
             raise ValueError(
                 f"kernel_size {kernel_size} and scale {scale} do not fit: "
@@ -111,7 +122,6 @@ class Deconvolution(keras.layers.Conv2DTranspose):
         self.scale = scale
 
     def call(self, images):
-        """Enlarge `[n, h, w, c]`."""
         size, scale = self.kernel_size[0], self.scale
         # Tap t of the kernel takes an input pixel at j to the output pixel scale·j + t - before.
         before = (size - scale) // 2
@@ -123,13 +133,25 @@ class Deconvolution(keras.layers.Conv2DTranspose):
         kernel = ops.transpose(kernel[::-1, :, ::-1], (0, 2, 5, 1, 3, 4))
         kernel = ops.reshape(kernel, (n, n, kernel.shape[2], scale**2 * self.filters))
         phases = ops.conv(images, ops.cast(kernel, images.dtype), padding="same")
-        outputs = space_from_depth(phases, scale)
+        outputs = depth_to_space(phases, scale)
         if self.use_bias:
             outputs = outputs + ops.cast(self.bias, outputs.dtype)
         return self.activation(outputs)
 
+    def window(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first and the last input pixel that each output pixel sees along an axis.
+
+        Args:
+            size: input pixels along the axis.
+
+        Returns:
+            Two integer arrays `[scale·size]`; they may point outside the image.
+        """
+        taps, scale = self.kernel_size[0], self.scale
+        places = np.arange(size * scale) + (taps - scale) // 2
+        return (places - taps) // scale + 1, places // scale
+
     def get_config(self):
-        """Return what `from_config` needs."""
         config = {**super().get_config(), "kernel_size": self.kernel_size[0], "scale": self.scale}
         del config["strides"], config["padding"]
         return config

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.images import to_channels
+from srcnn_tf.images.pixels import to_channels
 
 COLOURS = ("luma", "full-range luma", "rgb")
 SSIM_WINDOW = 11  # pixels a side
@@ -27,6 +27,9 @@ class Protocol:
         colour: "luma", or one of the slips "full-range luma" and "rgb". Images of one
             channel are compared as they are.
         rounding: round to the 256 levels of an 8-bit file.
+
+    Raises:
+        ValueError: a negative border or an unknown colour.
     """
 
     border: int
@@ -34,11 +37,6 @@ class Protocol:
     rounding: bool = True
 
     def __post_init__(self):
-        """Check the fields.
-
-        Raises:
-            ValueError: a negative border or an unknown colour.
-        """
         if self.border < 0:
             raise ValueError(f"border is {self.border}: it must be 0 or more pixels")
         if self.colour not in COLOURS:
@@ -93,6 +91,10 @@ def psnr(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
     Takes, returns and raises what `mse` does; infinite for equal images.
 
     Derived in lesson 01.
+
+    >>> hr_image = np.zeros((8, 8, 1), np.float32)
+    >>> round(float(psnr(hr_image, hr_image + 1 / 255, Protocol(border=2))), 2)
+    48.13
     """
     return _compare(hr_images, sr_images, protocol, _psnr)
 
@@ -162,8 +164,31 @@ def _check(hr_images: np.ndarray, sr_images: np.ndarray, protocol: Protocol) -> 
         )
 
 
+class _MeanUnderProtocol(keras.metrics.Mean):
+    """Keras metric: the mean of a measure over the images seen.
+
+    Args:
+        protocol: how images are prepared.
+        name: the metric's name in logs.
+    """
+
+    measure: Callable[..., tf.Tensor]
+
+    def __init__(self, protocol: Protocol, name: str, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.protocol = Protocol(**protocol) if isinstance(protocol, dict) else protocol
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add a batch: y_true in [0, 1] and y_pred, both `[n, h, w, c]`."""
+        values = type(self).measure(y_true, y_pred, self.protocol)
+        return super().update_state(values, sample_weight)
+
+    def get_config(self):
+        return {**super().get_config(), "protocol": vars(self.protocol)}
+
+
 @keras.saving.register_keras_serializable("srcnn_tf")
-class PSNR(keras.metrics.Mean):
+class PSNR(_MeanUnderProtocol):
     """Keras metric: mean PSNR of the images seen, in dB, under a protocol.
 
     Args:
@@ -174,39 +199,26 @@ class PSNR(keras.metrics.Mean):
     measure = staticmethod(psnr)
 
     def __init__(self, protocol: Protocol, name: str = "psnr", **kwargs):
-        """Keep the protocol."""
-        super().__init__(name=name, **kwargs)
-        self.protocol = Protocol(**protocol) if isinstance(protocol, dict) else protocol
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        """Add a batch: y_true in [0, 1] and y_pred, both `[n, h, w, c]`."""
-        values = type(self).measure(y_true, y_pred, self.protocol)
-        return super().update_state(values, sample_weight)
-
-    def get_config(self):
-        """Return what `from_config` needs."""
-        return {**super().get_config(), "protocol": vars(self.protocol)}
-
-
-@keras.saving.register_keras_serializable("srcnn_tf")
-class SSIM(PSNR):
-    """Keras metric: mean SSIM of the images seen under a protocol; see `PSNR`."""
-
-    measure = staticmethod(ssim)
-
-    def __init__(self, protocol: Protocol, name: str = "ssim", **kwargs):
-        """Keep the protocol."""
         super().__init__(protocol, name, **kwargs)
 
 
 @keras.saving.register_keras_serializable("srcnn_tf")
-class MSE(PSNR):
+class SSIM(_MeanUnderProtocol):
+    """Keras metric: mean SSIM of the images seen under a protocol; arguments as for `PSNR`."""
+
+    measure = staticmethod(ssim)
+
+    def __init__(self, protocol: Protocol, name: str = "ssim", **kwargs):
+        super().__init__(protocol, name, **kwargs)
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class MSE(_MeanUnderProtocol):
     """Keras metric: mean MSE of the images seen, in squared grey levels; see `PSNR`."""
 
     measure = staticmethod(mse)
 
     def __init__(self, protocol: Protocol, name: str = "mse", **kwargs):
-        """Keep the protocol."""
         super().__init__(protocol, name, **kwargs)
 
 

@@ -1,11 +1,103 @@
-"""An optimiser that Keras does not have, and that suits small convolutional networks."""
+"""Optimizers by name, and two that Keras does not have: SOAP, and a rate for each layer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import keras
 from keras import ops
 
 
+class _ByVariable:
+    """Values by variable, whichever of a variable's faces an optimizer is shown.
+
+    Keras builds an optimizer on its own variables, and updates TensorFlow's inside them; under
+    `tf.distribute`, the one on each device.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], values: Sequence):
+        self._values = {}
+        for variable, value in zip(variables, values, strict=True):
+            inner = _inner(variable)
+            for part in (inner, *getattr(inner, "values", ())):
+                self._values[part.ref()] = value
+
+    def __getitem__(self, variable):
+        return self._values[_inner(variable).ref()]
+
+
+def _inner(variable):
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
 @keras.saving.register_keras_serializable("srcnn_tf")
-class SOAP(keras.optimizers.Adam):
+class LayerRates(keras.optimizers.Optimizer):
+    """An optimizer with a factor of its learning rate for each variable.
+
+    Args:
+        optimizer: does the steps. Rate, clipping and averaging are arguments of `LayerRates`;
+            its own are not looked at.
+        factors: one for each variable, in their order.
+        learning_rate: what the factors multiply.
+        name: of the optimizer.
+        **kwargs: other arguments of `keras.optimizers.Optimizer`.
+
+    The SRCNN paper trains its last layer at a tenth of the others' rate (section 3.3). Compared in
+    lesson 06.
+    """
+
+    def __init__(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        factors: Sequence[float],
+        learning_rate: float = 1e-3,
+        name: str = "layer_rates",
+        **kwargs,
+    ):
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.optimizer, self.factors = optimizer, list(factors)
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self.optimizer.build(variables)
+        self._factors = _ByVariable(variables, self.factors)
+
+    @property
+    def variables(self):
+        return [*super().variables, *self.optimizer.variables]
+
+    def apply(self, grads, trainable_variables=None):
+        if self.built:
+            self.optimizer.iterations.assign(self.iterations)
+        return super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.optimizer.update_step(gradient, variable, learning_rate * self._factors[variable])
+
+    def get_config(self):
+        optimizer = keras.saving.serialize_keras_object(self.optimizer)
+        return {**super().get_config(), "optimizer": optimizer, "factors": self.factors}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects)
+        return super().from_config({**config, "optimizer": optimizer}, custom_objects)
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What SOAP remembers of one variable; for a kernel, a covariance and a basis of each axis."""
+
+    mean: keras.Variable
+    square: keras.Variable
+    covariances: Sequence[keras.Variable] = ()
+    bases: Sequence[keras.Variable] = ()
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class SOAP(keras.optimizers.Optimizer):
     """Adam along the directions in which a kernel's gradients vary.
 
     Adam gives every weight a step size of its own, as if weights varied one by one. In a
@@ -17,11 +109,13 @@ class SOAP(keras.optimizers.Adam):
 
     Args:
         learning_rate: as for Adam.
-        refresh: steps from one update of the eigenvectors to the next.
-        memory: momentum of the covariances.
+        beta_1: momentum of the gradient's mean, as for Adam.
+        beta_2: momentum of its square, as for Adam.
+        shampoo_beta: momentum of the covariances.
+        precondition_frequency: steps from one update of the eigenvectors to the next.
         epsilon: as for Adam; smaller than its default, as gradients of images in [0, 1] are.
         name: of the optimizer.
-        **kwargs: Adam's other arguments.
+        **kwargs: other arguments of `keras.optimizers.Optimizer`.
 
     Reference: Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024,
     algorithm 3. Lesson 06 sets it beside Adam.
@@ -30,54 +124,59 @@ class SOAP(keras.optimizers.Adam):
     def __init__(
         self,
         learning_rate: float = 3e-3,
-        refresh: int = 10,
-        memory: float = 0.95,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        shampoo_beta: float = 0.95,
+        precondition_frequency: int = 10,
         epsilon: float = 1e-12,
         name: str = "soap",
         **kwargs,
     ):
-        """Keep the arguments."""
-        super().__init__(learning_rate, epsilon=epsilon, name=name, **kwargs)
-        self.refresh, self.memory = refresh, memory
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.shampoo_beta, self.precondition_frequency = shampoo_beta, precondition_frequency
 
     def build(self, variables):
-        """Make covariances and eigenvectors for each kernel, beside Adam's moments."""
         if self.built:
             return
         super().build(variables)
-        self._covariances, self._bases = {}, {}
-        for variable in variables:
-            if len(variable.shape) == 4:
-                index = self._get_variable_index(variable)
-                self._covariances[index], self._bases[index] = (
-                    [
-                        self.add_variable((size, size), start, name=f"{name}_{index}_{axis}")
-                        for axis, size in enumerate(_axes(variable))
-                    ]
-                    for name, start in (
-                        ("covariance", "zeros"),
-                        ("basis", keras.initializers.Identity()),
-                    )
-                )
+        self._memories = _ByVariable(variables, [self._memory(v) for v in variables])
+
+    def _memory(self, variable: keras.Variable) -> _Memory:
+        """Make covariances and bases for a kernel, beside Adam's moments."""
+        mean = self.add_variable_from_reference(variable, "momentum")
+        square = self.add_variable_from_reference(variable, "velocity")
+        if len(variable.shape) != 4:
+            return _Memory(mean, square)
+        sizes, identity = _axes(variable), keras.initializers.Identity()
+        covariances = [self.add_variable((n, n), "zeros", name=f"covariance_{n}") for n in sizes]
+        bases = [self.add_variable((n, n), identity, name=f"basis_{n}") for n in sizes]
+        return _Memory(mean, square, covariances, bases)
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update one variable and what is remembered of it."""
-        index = self._get_variable_index(variable)
-        if index not in self._bases:
-            super().update_step(gradient, variable, learning_rate)
-            return
-        covariances, bases = self._covariances[index], self._bases[index]
-        mean, square = self._momentums[index], self._velocities[index]
-        step = ops.cast(self.iterations + 1, variable.dtype)
+        memory = self._memories[variable]
+        update = self._adam_step if not memory.bases else self._kernel_step
+        update(gradient, variable, ops.cast(learning_rate, variable.dtype), memory)
 
+    def _adam_step(self, gradient, variable, learning_rate, memory: _Memory):
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        bias_1, bias_2 = 1 - ops.power(self.beta_1, step), 1 - ops.power(self.beta_2, step)
+        self.assign_add(memory.mean, (gradient - memory.mean) * (1 - self.beta_1))
+        self.assign_add(memory.square, (ops.square(gradient) - memory.square) * (1 - self.beta_2))
+        alpha = learning_rate * ops.sqrt(bias_2) / bias_1
+        self.assign_sub(variable, memory.mean * alpha / (ops.sqrt(memory.square) + self.epsilon))
+
+    def _kernel_step(self, gradient, variable, learning_rate, memory: _Memory):
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        mean, square, bases = memory.mean, memory.square, memory.bases
         kernel = ops.reshape(gradient, _axes(variable))
-        for axis, covariance in enumerate(covariances):
+        for axis, covariance in enumerate(memory.covariances):
             others = [other for other in range(3) if other != axis]
             product = ops.tensordot(kernel, kernel, axes=[others, others])
-            self.assign_add(covariance, (1 - self.memory) * (product - covariance))
-        due = ops.equal(self.iterations % self.refresh, 0)
+            self.assign_add(covariance, (1 - self.shampoo_beta) * (product - covariance))
+        due = ops.equal(self.iterations % self.precondition_frequency, 0)
         before = [ops.convert_to_tensor(basis) for basis in bases]
-        pairs = list(zip(before, covariances, strict=True))
+        pairs = list(zip(before, memory.covariances, strict=True))
         after = ops.cond(due, lambda: [_towards_eigenvectors(*p) for p in pairs], lambda: before)
         for basis, value in zip(bases, after, strict=True):
             self.assign(basis, value)
@@ -93,8 +192,8 @@ class SOAP(keras.optimizers.Adam):
         self.assign_sub(variable, learning_rate * update)
 
     def get_config(self):
-        """Return what `from_config` needs."""
-        return {**super().get_config(), "refresh": self.refresh, "memory": self.memory}
+        names = ("beta_1", "beta_2", "shampoo_beta", "precondition_frequency", "epsilon")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _axes(variable) -> tuple[int, int, int]:
@@ -119,3 +218,11 @@ def _towards_eigenvectors(basis, covariance):
     # Where no gradient flows, the identity keeps the columns apart.
     scaled = covariance / (ops.trace(covariance) + 1e-30) + 1e-7 * ops.eye(size)
     return ops.qr(scaled @ basis)[0]
+
+
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "adam": keras.optimizers.Adam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "soap": SOAP,
+    "sgd": partial(keras.optimizers.SGD, momentum=0.9),
+}

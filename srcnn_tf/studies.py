@@ -4,18 +4,21 @@ An arm is a name, a recipe and a builder. `run` trains every arm with every seed
 and keeps what it measured in a folder; run again, it trains only what has changed.
 """
 
+import ast
 import hashlib
+import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from srcnn_tf.environment import versions
-from srcnn_tf.images import write_file
+from srcnn_tf.files import write_file
 from srcnn_tf.training import History, Recipe, fit, load_history, recipe_as_json
 
 _OUTCOME, _END = "outcome.json", "end.weights.h5"
@@ -82,9 +85,9 @@ def run(
     """Train every arm with every seed, or read what an earlier call has kept of it.
 
     A run is trained again when its recipe, its network (architecture, first weights, regularisers),
-    its images, this library, or a version of what it runs on has changed. An interrupted call
-    goes on at its last epoch. A run whose loss becomes infinite or NaN is an outcome too, with its
-    `error`.
+    its images, the code that trains it, or a version of what it runs on has changed. An
+    interrupted call goes on at its last epoch. A run whose loss becomes infinite or NaN is an
+    outcome too, with its `error`.
 
     Args:
         arms: what to compare, names all different.
@@ -183,7 +186,6 @@ def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
         [variable.trainable, getattr(variable.regularizer, "get_config", dict)()]
         for variable in model.variables
     ]
-    library = sorted(Path(__file__).parent.glob("*.py"))
     about = [
         recipe_as_json(recipe),
         network,
@@ -191,9 +193,58 @@ def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
         _digest(model.get_weights()),
         data,
         versions(),
-        hashlib.sha256(b"".join(file.read_bytes() for file in library)).hexdigest(),
+        [_source(thing) for thing in (recipe.loss, *_layers(model))],
+        training_code(Path(__file__).parent),
     ]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+
+
+@cache
+def training_code(package: Path) -> str:
+    """Return a digest of the code that decides what a run measures.
+
+    That is training, layers and losses with all of ours that they import. Comments and docstrings
+    decide nothing, nor do builders, whose networks are looked at themselves.
+
+    Args:
+        package: the folder of the library.
+    """
+    trees, waiting = {}, ["training", "layers", "losses"]
+    while waiting:
+        path = package / waiting.pop().replace(".", "/")
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if file in trees or not file.is_file():
+            continue
+        trees[file] = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(trees[file]):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("srcnn_tf."):
+                module = str(node.module).removeprefix("srcnn_tf.")
+                waiting += [module, *(f"{module}.{name.name}" for name in node.names)]
+            elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                node.body = [part for part in node.body if not _is_docstring(part)]
+    code = [f"{file.relative_to(package)} {ast.dump(trees[file])}" for file in sorted(trees)]
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    for layer in model.layers:
+        yield layer
+        yield from _layers(layer) if isinstance(layer, keras.Model) else ()
+
+
+def _source(thing: object) -> str:
+    """Return the source of a loss or layer that is neither Keras's nor ours: a notebook's own."""
+    kind = thing if inspect.isroutine(thing) else type(thing)
+    if kind.__module__.partition(".")[0] in ("builtins", "keras", "srcnn_tf"):
+        return ""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):  # typed into a bare interpreter
+        return ""
 
 
 def _digest(arrays: Sequence[np.ndarray]) -> str:

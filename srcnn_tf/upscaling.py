@@ -2,83 +2,35 @@
 
 import errno
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras import layers
 from scipy.ndimage import distance_transform_edt
 from tqdm import tqdm
 
-from srcnn_tf.images import (
+from srcnn_tf.images.io import (
     FORMATS,
-    as_float,
     check_target,
     icc_profile,
     is_16_bit,
-    quantise,
     read_image,
-    resize,
-    rgb_to_ycbcr,
     write_image,
-    ycbcr_to_rgb,
 )
-from srcnn_tf.layers import BicubicUpsampling
-from srcnn_tf.models import scale_of
+from srcnn_tf.images.pixels import as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
+from srcnn_tf.images.resizing import resize
+from srcnn_tf.probes import graph_function, reach, scale_of
 
 _JPEG_SIDE = 65500  # what a JPEG file holds at most, in pixels
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
 
 
-def graph_function(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
-    """Return a model as one TensorFlow graph for inputs of any size, traced once.
-
-    For a single image it is faster than `model.predict`, which sets up a dataset and callbacks in
-    every call (`benchmarks/inference.py`). It follows the model's weights.
-
-    Args:
-        model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`, float32.
-    """
-    if not hasattr(model, "_graph_function"):  # kept with the model, so that it lives as long
-        signature = [tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)]
-        model._graph_function = tf.function(
-            lambda lr_images: model(lr_images, training=False), input_signature=signature
-        )
-    return model._graph_function
-
-
-def reach(model: keras.Sequential) -> int:
-    """Return how far, in LR pixels, an input pixel may lie from an output pixel that it changes.
-
-    The receptive field is at most `2·reach + 1` LR pixels wide.
-
-    Args:
-        model: convolutions, deconvolutions and bicubic enlargements; its other layers are taken to
-            treat each pixel by itself.
-
-    Derived in lesson 04.
-    """
-    pixels = 0
-    for layer in reversed(model.layers):
-        if isinstance(layer, BicubicUpsampling):
-            pixels = -(-pixels // layer.scale) + BICUBIC_REACH
-        elif isinstance(layer, layers.Conv2DTranspose):
-            size, scale = layer.kernel_size[0], layer.strides[0]
-            before = (size - scale) // 2  # as in `layers.Deconvolution`
-            pixels += max(size - 1 - before, before + scale - 1)
-            pixels //= scale
-        elif isinstance(layer, layers.Conv2D):
-            pixels += layer.kernel_size[0] // 2 * layer.dilation_rate[0]
-    return pixels
-
-
 def upscale(
     image: np.ndarray,
-    model: keras.Sequential,
+    model: keras.Model,
     dtype: type = np.float32,
     tile: int = TILE,
     progress: bool = False,
@@ -177,7 +129,7 @@ def _spans(length: int, tile: int, overlap: int) -> Iterator[_Span]:
         first = last
 
 
-def _enlarge(image: np.ndarray, model: keras.Sequential, scale: int) -> np.ndarray:
+def _enlarge(image: np.ndarray, model: keras.Model, scale: int) -> np.ndarray:
     """Enlarge floats `[h, w, c]`: the network's channels by the network, the others by bicubic."""
     network = graph_function(model)
     size = (image.shape[0] * scale, image.shape[1] * scale)
@@ -194,7 +146,7 @@ def _enlarge(image: np.ndarray, model: keras.Sequential, scale: int) -> np.ndarr
 def upscale_file(
     source: str | Path,
     target: str | Path,
-    model: keras.Sequential,
+    model: keras.Model,
     overwrite: bool = False,
     progress: bool = True,
 ) -> None:
@@ -232,7 +184,7 @@ def upscale_file(
 
 
 def upscale_folder(
-    source: str | Path, target: str | Path, model: keras.Sequential, overwrite: bool = False
+    source: str | Path, target: str | Path, model: keras.Model, overwrite: bool = False
 ) -> None:
     """Enlarge every PNG, JPEG and BMP file of a folder into another, as PNG files.
 

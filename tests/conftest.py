@@ -9,6 +9,7 @@ from importlib.util import find_spec
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+from small_exercises import write_solutions
 
 from srcnn_tf import datasets
 
@@ -47,6 +48,14 @@ def load_or_skip():
         return datasets.load(name, *args, **kwargs)
 
     return load
+
+
+@pytest.fixture
+def solutions(tmp_path):
+    """The folder of two small solution notebooks with two exercises each."""
+    folder = tmp_path / "notebooks" / "solutions"
+    write_solutions(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

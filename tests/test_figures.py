@@ -1,4 +1,4 @@
-"""Figures show what they are given; feature maps and filters are the network's own."""
+"""Figures show what they are given."""
 
 from pathlib import Path
 
@@ -6,11 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from scipy.signal import correlate2d
 
 from srcnn_tf import figures
-from srcnn_tf.images import resize
-from srcnn_tf.models import fsrcnn, srcnn
+from srcnn_tf.models import srcnn
 from srcnn_tf.studies import Arm, Outcome
 from srcnn_tf.training import History, Recipe
 
@@ -19,34 +17,6 @@ IMAGE = np.random.default_rng(0).random((12, 16, 1)).astype(np.float32)
 
 def titles(figure):
     return [axes.get_title() for axes in figure.axes]
-
-
-def test_first_layer_feature_map_equals_one_computed_by_hand():
-    model = srcnn(2, start="random", seed=3)
-    maps = figures.feature_maps(model, IMAGE)
-    assert list(maps) == ["bicubic", "patch_extraction", "mapping", "reconstruction"]
-    kernels = figures.filters(model, "patch_extraction")
-    bias = model.get_layer("patch_extraction").get_weights()[1]
-    enlarged = resize(IMAGE, (24, 32))[..., 0]
-    for i in (0, 7, 63):
-        by_hand = np.maximum(0, correlate2d(enlarged, kernels[:, :, 0, i], "same") + bias[i])
-        np.testing.assert_allclose(maps["patch_extraction"][..., i], by_hand, atol=1e-6)
-    np.testing.assert_allclose(maps["reconstruction"], model(IMAGE[None])[0], atol=1e-6)
-
-
-def test_filters_of_a_deconvolution_have_inputs_before_outputs():
-    assert figures.filters(fsrcnn(3), "deconvolution").shape == (9, 9, 56, 1)
-    assert figures.filters(srcnn(3, channels=3), "patch_extraction").shape == (9, 9, 3, 64)
-
-
-def test_unknown_layer_lists_the_convolutions():
-    with pytest.raises(ValueError, match="patch_extraction, mapping, reconstruction"):
-        figures.filters(srcnn(3), "conv2d")
-
-
-def test_feature_maps_refuse_an_image_of_other_channels():
-    with pytest.raises(ValueError, match="h, w, 1"):
-        figures.feature_maps(srcnn(3), np.zeros((8, 8, 3)))
 
 
 def test_comparison_shows_the_very_pixels_of_the_box_with_scores():

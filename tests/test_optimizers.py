@@ -1,11 +1,11 @@
-"""SOAP: Adam in the eigenbasis of the gradients' covariance, axis by axis."""
+"""SOAP: Adam in the eigenbasis of the gradients' covariance. LayerRates: a factor a variable."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from srcnn_tf.optimizers import SOAP
+from srcnn_tf.optimizers import OPTIMIZERS, SOAP, LayerRates
 
 SHAPE = (3, 3, 4, 5)
 
@@ -47,17 +47,18 @@ def test_a_turned_valley_is_descended_faster_than_by_adam():
 
 def test_bases_stay_orthonormal_and_find_the_eigenvectors():
     kernel = keras.Variable(np.zeros(SHAPE, np.float32))
-    optimizer = SOAP(1e-2, refresh=1)
+    optimizer = SOAP(1e-2, precondition_frequency=1)
     optimizer.build([kernel])
     generator = np.random.default_rng(0)
     mixing = np.linalg.qr(generator.normal(size=(4, 4)))[0] * [8, 4, 2, 1]
     for _ in range(60):
         gradient = np.einsum("abio,ij->abjo", generator.normal(size=SHAPE), mixing.T)
         optimizer.apply([tf.constant(gradient, tf.float32)], [kernel])
-    for basis in optimizer._bases[0]:
-        basis = np.asarray(basis)
+    remembered = {v.name: np.asarray(v) for v in optimizer.variables}
+    for size in (9, 4, 5):
+        basis = remembered[f"basis_{size}"]
         np.testing.assert_allclose(basis.T @ basis, np.eye(len(basis)), atol=1e-5)
-    covariance, basis = (np.asarray(s[0][1]) for s in (optimizer._covariances, optimizer._bases))
+    covariance, basis = (remembered[f"{name}_4"] for name in ("covariance", "basis"))
     turned = basis.T @ covariance @ basis
     off_diagonal = turned - np.diag(np.diag(turned))
     assert np.abs(off_diagonal).max() < 0.05 * np.diag(turned).max()
@@ -76,7 +77,56 @@ def test_biases_train_by_adam():
     np.testing.assert_allclose(*moved, rtol=1e-6)
 
 
-def test_it_survives_its_config():
-    again = SOAP.from_config(SOAP(0.1, refresh=7, memory=0.8, beta_2=0.9).get_config())
-    assert (again.refresh, again.memory, again.beta_2) == (7, 0.8, 0.9)
+def test_soap_survives_its_config():
+    settings = {"precondition_frequency": 7, "shampoo_beta": 0.8, "beta_2": 0.9, "epsilon": 1e-9}
+    again = SOAP.from_config(SOAP(0.1, **settings).get_config())
+    assert {name: getattr(again, name) for name in settings} == settings
     assert float(again.learning_rate) == pytest.approx(0.1)
+
+
+def walked(optimizer, gradients, start=1.0):
+    """Apply gradients to two kernels that are alike; return where both end."""
+    places = [keras.Variable(np.full(gradients.shape[1:], start, np.float32)) for _ in range(2)]
+    optimizer.build(places)
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient, tf.float32)] * 2, places)
+    return [np.asarray(place) for place in places]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_layer_rates_multiply_what_the_optimizer_would_do(name):
+    gradients = np.random.default_rng(0).normal(size=(5, 1, 1, 2, 3))
+    whole, _ = walked(OPTIMIZERS[name](learning_rate=0.01), gradients)
+    tenth, _ = walked(OPTIMIZERS[name](learning_rate=0.001), gradients)
+    rates = LayerRates(OPTIMIZERS[name](), [1, 0.1], learning_rate=0.01)
+    first, second = walked(rates, gradients)
+    np.testing.assert_array_equal(first, whole)
+    np.testing.assert_allclose(second, tenth, rtol=1e-5)
+
+
+def test_layer_rates_leave_the_inner_optimizer_as_it_is():
+    inner = keras.optimizers.Adam(0.5, global_clipnorm=1e-9)  # neither is looked at
+    update = inner.update_step
+    first, frozen = walked(LayerRates(inner, [1, 0], learning_rate=0.01), np.ones((3, 1, 1, 2, 3)))
+    assert inner.update_step == update
+    np.testing.assert_allclose(first, 1 - 0.03, atol=1e-5)
+    np.testing.assert_array_equal(frozen, 1)
+
+
+def test_under_tf_distribute_an_optimizer_finds_its_memory():
+    """There it is shown each device's own copy of a variable."""
+    strategy = tf.distribute.MirroredStrategy(["/CPU:0"])
+    with strategy.scope():
+        places = [keras.Variable(np.ones((1, 1, 2, 2), np.float32)) for _ in range(2)]
+        optimizer = LayerRates(SOAP(), [1, 0], learning_rate=0.1)
+        optimizer.build(places)
+
+    @tf.function
+    def step():
+        strategy.run(lambda: optimizer.apply([tf.ones((1, 1, 2, 2))] * 2, places))
+
+    step()
+    moved, frozen = map(np.asarray, places)
+    alone, _ = walked(LayerRates(SOAP(), [1, 0], learning_rate=0.1), np.ones((1, 1, 1, 2, 2)))
+    np.testing.assert_allclose(moved, alone, atol=1e-6)
+    np.testing.assert_array_equal(frozen, 1)

@@ -1,15 +1,11 @@
-"""The project's own rules: pins, the repository's address, the form of a lesson, the runner."""
+"""The project's own rules: pins, the repository's address, the form of lessons and exercises."""
 
-import json
-import os
 import re
-import sys
 import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
-import readme_table
 import replica
 import run_lessons
 import stamp
@@ -20,6 +16,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+HEADING = re.compile(r"## (E(\d\d)\.\d) · \S.*? (★{1,3}) \((\d+) min, ([a-z ]+)\)\n")
+KINDS = {"by hand", "in words", "in code", "experiment", "find the bug"}
 MAX_WORDS = {"03_srcnn": 1700, "06_training_choices": 2500}
 
 
@@ -77,13 +75,9 @@ def test_colabs_own_packages_satisfy_the_declared_ranges():
 # -- the repository's address ---------------------------------------------------------------------
 
 
-def test_the_address_is_stamped_everywhere(capsys):
-    assert stamp.main(["--check"]) == 0, capsys.readouterr().out
-
-
 def test_the_address_stands_in_one_place_and_in_stamped_forms():
     owner_name = stamp.repository(ROOT)
-    folders = ("srcnn_tf", "notebooks", "tools", "tests", "benchmarks", ".ci")
+    folders = ("srcnn_tf", "notebooks", "tools", "tests", "speed", ".ci")
     files = [p for p in ROOT.iterdir() if p.is_file() and p.name != "pyproject.toml"]
     files += [p for folder in folders for p in (ROOT / folder).rglob("*") if p.is_file()]
     stamped = stamp.stamped_files(ROOT)
@@ -91,41 +85,6 @@ def test_the_address_stands_in_one_place_and_in_stamped_forms():
         text = path.read_bytes().decode(errors="ignore")
         rest = stamp.FORMS.sub("", text) if path in stamped else text
         assert owner_name not in rest, f"{path.relative_to(ROOT)} has the address"
-
-
-def test_stamp_writes_the_address_and_the_lesson_s_own_path(tmp_path):
-    old = "https://colab.research.google.com/github/me/old.name/blob/main/notebooks/00_copied.ipynb"
-    badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({old})"
-    cells = [
-        nbformat.v4.new_markdown_cell(f"{badge}\n\n# 01 · Größe\n\n[next]({old})"),
-        nbformat.v4.new_code_cell("%pip install -q --no-deps git+https://github.com/me/old.name"),
-        nbformat.v4.new_markdown_cell("Not ours: https://github.com/them/theirs"),
-    ]
-    lesson = tmp_path / "notebooks" / "01_size.ipynb"
-    lesson.parent.mkdir()
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), lesson)
-    (tmp_path / "README.md").write_text(f"git clone https://github.com/me/old.name\n\n{badge}\n")
-    (tmp_path / "pyproject.toml").write_text(
-        '[project.urls]\nRepository = "https://github.com/a-b/c.d"\n'
-    )
-    before = lesson.read_text()
-    assert stamp.main(["--check"], tmp_path) == 1
-    assert lesson.read_text() == before
-    assert stamp.main([], tmp_path) == 0
-    assert stamp.main(["--check"], tmp_path) == 0
-    first, setup, foreign = nbformat.read(lesson, as_version=4).cells
-    assert "github/a-b/c.d/blob/main/notebooks/01_size.ipynb)\n" in first.source
-    assert "[next](https://colab.research.google.com/github/a-b/c.d/blob/main/notebooks/00_" in (
-        first.source
-    )
-    assert setup.source == "%pip install -q --no-deps git+https://github.com/a-b/c.d"
-    assert foreign.source == cells[2].source
-    assert lesson.read_text() == before.replace("me/old.name", "a-b/c.d").replace(
-        "00_copied.ipynb)\\n", "01_size.ipynb)\\n", 1
-    )
-    page = (tmp_path / "README.md").read_text()
-    assert page.startswith("git clone https://github.com/a-b/c.d\n")
-    assert "00_copied" in page
 
 
 # -- the form of a lesson -------------------------------------------------------------------------
@@ -202,149 +161,53 @@ def test_lesson_has_the_measure_of_the_house(lesson):
     assert not [word for word in words if word.lower() in ("simply", "just")]
 
 
-# -- tools/run_lessons.py -------------------------------------------------------------------------
+# -- the form of its exercises ---------------------------------------------------------------------
 
 
-def write_lesson(folder: Path, name: str, *sources: str) -> None:
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    cells[0].metadata.tags = ["parameters"]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / f"{name}.ipynb")
+def test_exercises_of_a_lesson_have_the_form_of_the_house(lesson):
+    pytest.importorskip("nbgrader", reason="splitting exercises needs srcnn-tf[instructor]")
+    import assignments
+
+    path, _ = lesson
+    notebook = nbformat.read(path.parent / "solutions" / path.name, as_version=4)
+    (_, head), *exercises = assignments.split(notebook)
+    assert head[0].source.startswith(f"# Exercises {path.name[:2]} · ")
+    assert f"blob/main/notebooks/exercises/{path.name})" in head[0].source
+    assert 4 <= len(exercises) <= 6
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert max(len(source.splitlines()) for source in sources) <= 25
+    for _, cells in exercises:  # a section that several need would be lost where one is assigned
+        assert not any(c.source.startswith("## ") for c in cells[1:] if c.cell_type == "markdown")
+    kinds, stars = set(), set()
+    for number, (name, cells) in enumerate(exercises, 1):
+        heading = HEADING.match(cells[0].source)
+        assert heading, cells[0].source
+        assert name == heading[1] == f"E{path.name[:2]}.{number}"
+        kinds.add(heading[5])
+        stars.add(len(heading[3]))
+        graded = assignments.grade_cells(cells)
+        if heading[5] == "in words":
+            assert [cell.metadata.nbgrader.points for cell in graded] == [0]
+            continue
+        statement = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert "**Expected:**" in statement
+        assert "<details><summary>Hint</summary>" in statement
+        assert [cell.metadata.nbgrader.points for cell in graded] == [len(heading[3])]
+        visible, hidden = graded[0].source.split("### BEGIN HIDDEN TESTS")
+        assert f'checks.check("{name}", ' in visible
+        assert f'require("{name}", ' in hidden
+        assert "from srcnn_tf.checks import require" in hidden
+    assert kinds <= KINDS
+    assert kinds >= {"in code", "experiment", "find the bug"}
+    assert kinds & {"by hand", "in words"}
+    assert stars == {1, 2, 3}
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with a lesson that works, and a kernel of the user's own that does not."""
-    for name in ("JUPYTER_PATH", "JUPYTER_PREFER_ENV_PATH", "MPLBACKEND"):
-        monkeypatch.setenv(name, "")  # so that monkeypatch puts back what the runner sets
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "user"))
-    stray = tmp_path / "user" / "kernels" / "python3"
-    stray.mkdir(parents=True)
-    spec = {"argv": ["false"], "display_name": "stray", "language": "python"}
-    (stray / "kernel.json").write_text(json.dumps(spec))
-    write_lesson(
-        tmp_path,
-        "01_good",
-        "STEPS = 1\nRATE = 0.5\nNAME = 'a'",
-        "import json, os, sys",
-        "json.dump({'steps': STEPS, 'rate': RATE, 'python': sys.executable, 'cwd': os.getcwd()},"
-        " open('results.json', 'w'))",
-    )
-    return tmp_path
-
-
-def write_toml(folder: Path, text: str) -> None:
-    (folder / "lessons.toml").write_text(text)
-
-
-def run(folder: Path, *argv: str) -> int:
-    return run_lessons.main(argv, folder, folder / "build")
-
-
-def test_failing_lessons_do_not_hide_the_others(folder, capsys):
-    write_lesson(folder, "02_raises", "STEPS = 1", "raise ValueError('no such\\nluck')")
-    write_lesson(
-        folder,
-        "03_low",
-        "GAIN = 0.31",
-        'open(\'results.json\', \'w\').write(\'{"gain": %s, "ssim": NaN, "x": "y"}\' % GAIN)',
-    )
-    write_lesson(folder, "04_silent", "STEPS = 1")
-    stale = folder / "build" / "04_silent" / "results.json"
-    trained = stale.parent / "studies" / "arm" / "outcome.json"
-    trained.parent.mkdir(parents=True)
-    trained.write_text("{}")
-    stale.write_text('{"gain": 1.0}')
-    write_toml(
-        folder,
-        f"""
-        [01_good]
-        key_results = ["steps", "rate"]
-        expect = {{steps = {{equals = 1}}, python = {{equals = {sys.executable!r}}}}}
-        [01_good.fast]
-        parameters = {{STEPS = 3}}
-        expect = {{steps = {{equals = 3}}, rate = {{min = 0.5, max = 0.5}}}}
-        [02_raises]
-        [03_low]
-        expect = {{gain = {{min = 0.5}}, other = {{max = 1}}}}
-        [04_silent]
-        """,
-    )
-    assert run(folder) == 1
-    printed = capsys.readouterr().out
-    assert re.search(r"^01_good +\d+\.\d  ok      steps 3, rate 0\.5$", printed, re.MULTILINE)
-    assert re.search(r"^02_raises +\d+\.\d  FAILED", printed, re.MULTILINE)
-    assert "02_raises: In [2]: ValueError: no such luck\n" in printed
-    assert "03_low: result gain = 0.31, expected at least 0.5\n" in printed
-    assert "03_low: result ssim = nan, expected a finite number\n" in printed
-    assert "03_low: result other is missing from results.json\n" in printed
-    assert "04_silent: the lesson wrote no results.json\n" in printed
-    assert trained.exists(), "what studies have trained is theirs to throw away"
-    for name in ("01_good", "02_raises"):
-        assert (folder / "build" / name / f"{name}.ipynb").exists()
-        assert "<html" in (folder / "build" / name / f"{name}.html").read_text()
-    results = json.loads((folder / "build" / "01_good" / "results.json").read_text())
-    assert results["cwd"] == os.path.realpath(folder / "build" / "01_good")
-
-
-def test_a_lesson_saved_by_colab_runs(folder, capsys):
-    results = "open('results.json', 'w').write(f'{{\"steps\": {STEPS}}}')"  # shows what it returns
-    write_lesson(folder, "01_good", "STEPS = 1", results)
-    lesson = folder / "01_good.ipynb"
-    saved = replica.as_saved_by_colab(json.loads(lesson.read_text()))
-    assert saved["nbformat_minor"] == 0
-    assert not any("id" in cell for cell in saved["cells"])
-    lesson.write_text(json.dumps(saved))
-    write_toml(folder, "[01_good.fast]\nparameters = {STEPS = 3}\nexpect = {steps = {equals = 3}}")
-    assert run(folder) == 0, capsys.readouterr().out
-    assert "<html" in (folder / "build" / "01_good" / "01_good.html").read_text()
-
-
-def test_a_replica_takes_the_interpreter_that_is_named_or_says_which_it_needs(monkeypatch):
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    monkeypatch.setenv("PYTHON", sys.executable)
-    assert replica.find_python(["3.10", here]) == (sys.executable, here)
-    with pytest.raises(ValueError, match=r"needs Python 3\.10, and there is none at .*python"):
-        replica.find_python(["3.10"])
-    monkeypatch.setenv("PYTHON", "no-such-python")
-    with pytest.raises(ValueError, match="name one by PYTHON=/path/to/python"):
-        replica.find_python([here])
-
-
-SLIPS = {
-    "profile": (["--profile", "quick"], "[01_good]", "(choose from 'fast', 'full')"),
-    "lesson": (["--lesson", "7"], "[01_good]", "unknown lesson '7': there are 01_good"),
-    "parameter": (["-p", "STEP", "3"], "[01_good]", "unknown parameter 'STEP': there are STEPS, "),
-    "value": (["-p", "STEPS", "many"], "[01_good]", "STEPS = 'many' should be of type int"),
-    "parameter in toml": ([], "[01_good.full]\nparameters = {STEP = 3}", "01_good.full: unknown"),
-    "value in toml": ([], "[01_good.fast]\nparameters = {RATE = true}", "should be of type float"),
-    "key": ([], "[01_good]\nexpects = {x = {min = 1}}", "[01_good] has 'expects', and may have"),
-    "bound": ([], "[01_good]\nexpect = {x = {mini = 1}}", "x has 'mini', not min, max, equals"),
-    "no notebook": ([], "[01_good]\n[02_gone]", "02_gone has no notebook"),
-    "no entry": ([], "", "01_good has no entry"),
-}
-
-
-@pytest.mark.parametrize(("argv", "toml", "message"), SLIPS.values(), ids=SLIPS)
-def test_slips_are_told_before_anything_runs(folder, capsys, argv, toml, message):
-    write_toml(folder, toml)
-    with pytest.raises(SystemExit) as stopped:
-        run(folder, *argv)
-    assert stopped.value.code == 2
-    assert message in capsys.readouterr().err
-    assert not (folder / "build").exists()
-
-
-def test_parameters_of_the_command_line_take_the_type_they_have_in_the_lesson(folder):
-    write_toml(folder, "[01_good.fast]\nparameters = {RATE = 2.0}")
-    (lesson,) = run_lessons.select(run_lessons.read_lessons(folder, "fast"), ["1"])
-    for name, text in (("STEPS", "7"), ("RATE", "1e-4"), ("NAME", "7")):
-        run_lessons.override(lesson, name, text)
-    assert lesson.parameters == {"STEPS": 7, "RATE": 1e-4, "NAME": "7"}
-
-
-# -- README ---------------------------------------------------------------------------------------
-
-
-def test_the_results_table_is_the_one_that_the_csv_gives():
-    rows = readme_table.from_csv((ROOT / "docs" / "results.csv").read_text())
-    assert readme_table.table(rows) in (ROOT / "README.md").read_text(), "run make table"
+def test_a_lesson_lists_its_exercises_as_they_are(lesson):
+    path, notebook = lesson
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert f"](exercises/{path.name})" in text
+    listed = re.findall(r"\*\*(E\d\d\.\d)\*\* (★+) \((\d+) min, ([a-z ]+)\)", text)
+    solutions = nbformat.read(path.parent / "solutions" / path.name, as_version=4)
+    headings = [HEADING.match(cell.source) for cell in solutions.cells]
+    assert listed == [found.group(1, 3, 4, 5) for found in headings if found]

@@ -1,6 +1,13 @@
 """Studies: what is kept is not trained again, what has changed is; a failure is an outcome."""
 
+import importlib
+import json
+import linecache
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -95,6 +102,94 @@ def test_a_run_that_breaks_off_is_an_outcome(study):
     lines = studies.to_text([ours, broken]).splitlines()
     assert f"{ours.psnr:.2f}" in lines[1]
     assert lines[2].startswith("wild  broke off")
+
+
+# What a run's numbers come from, and a change of each kind that moves them.
+DECIDES = {
+    "training/fitting.py": ("_VALIDATION_SIDE = 192", "_VALIDATION_SIDE = 96"),
+    "training/recipe.py": ("WARM_UP = 0.1", "WARM_UP = 0.2"),
+    "pairs/crops.py": ("2 * number + what", "3 * number + what"),
+    "pairs/degradation.py": ('"bicubic", degradation', '"bilinear", degradation'),
+    "images/resizing.py": ("0.5 * x + 2.5", "0.75 * x + 2.5"),
+    "images/pixels.py": ("65.481", "65.738"),
+    "layers.py": ("_KEYS = 2", "_KEYS = 3"),
+    "losses.py": ("epsilon: float = 1e-3", "epsilon: float = 1e-2"),
+    "metrics.py": ("255.0**2", "1.0**2"),
+    "optimizers.py": ("shampoo_beta: float = 0.95", "shampoo_beta: float = 0.9"),
+}
+# What nothing depends on.
+LEAVES = {
+    "slider.py": ("_WIDTH = 640", "_WIDTH = 641"),
+    "figures.py": ("columns: int = 4", "columns: int = 5"),
+    "cli.py": ("minutes = 10", "minutes = 11"),
+    "checks/answers.py": ("1e-6", "1e-5"),
+    "upscaling.py": ("TILE = 192", "TILE = 256"),
+    "training/fitting.py": ('"""Hold out every tenth', '"""Keep every tenth'),
+    "pairs/crops.py": ("# A reversed axis begins at its far end.", "# Begin at the far end."),
+    "optimizers.py": ("# Where no gradient flows", "# Where nothing flows"),
+}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    copy = tmp_path_factory.mktemp("copy") / "srcnn_tf"
+    shutil.copytree(Path(studies.__file__).parent, copy, ignore=shutil.ignore_patterns("weights"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "decides"),
+    [
+        *((file, change, True) for file, change in DECIDES.items()),
+        *((file, change, False) for file, change in LEAVES.items()),
+    ],
+)
+def test_code_that_decides_the_numbers_is_in_the_key_and_other_code_is_not(
+    package, file, change, decides
+):
+    text = (package / file).read_text()
+    assert change[0] in text
+    before = studies.training_code.__wrapped__(package)
+    (package / file).write_text(text.replace(*change, 1))
+    after = studies.training_code.__wrapped__(package)
+    (package / file).write_text(text)
+    assert (before != after) == decides
+
+
+def test_no_module_that_training_loads_drops_out_of_the_key(package):
+    """Also one in a folder that is yet to come: what `fit` imports is what is hashed."""
+    code = "import sys, srcnn_tf.training, json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = [n for n in json.loads(done.stdout.splitlines()[-1]) if n.startswith("srcnn_tf.")]
+    assert "srcnn_tf.training.callbacks" in modules
+    before = studies.training_code.__wrapped__(package)
+    for module in modules:
+        path = package.joinpath(*module.split(".")[1:])
+        if path.is_dir():  # a package only hands names on
+            continue
+        file = path.with_suffix(".py")
+        text = file.read_text()
+        file.write_text(text + "\nCHANGED = True\n")
+        assert studies.training_code.__wrapped__(package) != before, module
+        file.write_text(text)
+
+
+def test_a_loss_or_layer_of_ones_own_that_changes_trains_again(tmp_path, capsys, monkeypatch):
+    arms = []
+    for number, error in enumerate(("difference * difference", "abs(difference)")):
+        (tmp_path / f"own_{number}").mkdir()
+        (tmp_path / f"own_{number}" / "own.py").write_text(
+            f"def error(truth, made):\n    difference = truth - made\n    return {error}\n"
+        )
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(tmp_path / f"own_{number}")
+            patch.delitem(sys.modules, "own", raising=False)
+            own = importlib.import_module("own")
+        arms.append(Arm("own loss", replace(SHORT, loss=own.error), small))
+    linecache.clearcache()
+    for arm in (*arms, arms[1]):
+        studies.run([arm], *images(), tmp_path / "study")
+    assert trained_now(capsys) == ["own loss, seed 0"] * 2
 
 
 def test_names_that_keras_makes_up_change_nothing(tmp_path, capsys):

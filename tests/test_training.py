@@ -16,7 +16,7 @@ from srcnn_tf import datasets
 from srcnn_tf.losses import Charbonnier
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn, srcnn
-from srcnn_tf.pairs import evaluation_pairs
+from srcnn_tf.pairs import Degradation, evaluation_pairs
 from srcnn_tf.training import Recipe, fit, split_validation
 
 RECIPE = Recipe(steps=40, hr_patch=24, batch_size=4, steps_per_epoch=10)
@@ -41,7 +41,7 @@ def trained():
 
 def test_training_beats_its_bicubic_start_on_held_out_images():
     train_images, validation_images = images()
-    recipe = Recipe(steps=100, hr_patch=33, average=0.9, steps_per_epoch=25)
+    recipe = Recipe(steps=100, hr_patch=33, ema=0.9, steps_per_epoch=25)
     model = srcnn(3)
     history = fit(model, train_images, validation_images, recipe)
     pairs = evaluation_pairs(validation_images, 3)
@@ -133,6 +133,18 @@ def test_a_run_that_ended_inside_an_epoch_goes_on(tmp_path):
     assert train(replace(RECIPE, steps=18), tmp_path, resume=True)[1].step == [10, 13, 18]
 
 
+def test_an_ema_of_momentum_0_is_the_latest_weights():
+    latest, _ = train(replace(RECIPE, ema=0.0))
+    unaveraged, _ = train(replace(RECIPE, ema=None))
+    for one, other in zip(latest.get_weights(), unaveraged.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_the_degradation_reaches_crops_and_validation():
+    blurred = replace(RECIPE, steps=10, degradation=Degradation(blur=2.0))
+    assert train(blurred)[1].psnr[0] < train(replace(RECIPE, steps=10))[1].psnr[0] - 1
+
+
 def test_callbacks_see_the_averaged_weights():
     class Seen(keras.callbacks.Callback):
         weights = None
@@ -207,7 +219,7 @@ def test_every_optimizer_trains_rgb_under_xla(optimizer):
         batch_size=2,
         steps_per_epoch=2,
         optimizer=optimizer,
-        average=None,
+        ema=None,
         jit_compile=True,
     )
     model = srcnn(3, channels=3)
@@ -218,7 +230,7 @@ def test_every_optimizer_trains_rgb_under_xla(optimizer):
 
 @pytest.mark.parametrize("optimizer", ["adam", "soap", "rmsprop", "sgd"])
 def test_a_layer_has_the_rate_that_the_recipe_gives_it(optimizer):
-    recipe = replace(RECIPE, steps=1, steps_per_epoch=1, optimizer=optimizer, average=None)
+    recipe = replace(RECIPE, steps=1, steps_per_epoch=1, optimizer=optimizer, ema=None)
     recipe = replace(recipe, schedule="constant", learning_rate=0.1)
     start, moved = srcnn(2).get_weights(), {}
     for factor in (1, 0.1, 0):
@@ -286,6 +298,8 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on():
         ({"optimizer": "lbfgs"}, "adam, rmsprop, soap, sgd"),
         ({"schedule": "linear"}, "cosine, constant, exponential"),
         ({"decay": 1.5}, r"decay is 1\.5"),
+        ({"ema": 1.0}, r"ema is 1\.0"),
+        ({"ema": -0.1}, r"ema is -0\.1"),
         ({"rate_factors": {"mapping": -1}}, "rate factor of 'mapping' is -1"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"minutes": 2}, "either steps or minutes"),

@@ -14,10 +14,10 @@ from PIL import Image, ImageCms
 import srcnn_tf
 from srcnn_tf import datasets
 from srcnn_tf.images import quantise, read_image, resize, rgb_to_ycbcr, write_image
-from srcnn_tf.models import build, fsrcnn, scale_of, srcnn
+from srcnn_tf.models import build, fsrcnn, srcnn
+from srcnn_tf.networks import networks
+from srcnn_tf.probes import reach
 from srcnn_tf.upscaling import (
-    graph_function,
-    reach,
     upscale,
     upscale_file,
     upscale_folder,
@@ -47,7 +47,7 @@ def bicubic():
 # -- tiles ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["srcnn-9-1-5", "srcnn-9-5-5", "fsrcnn", "fsrcnn-s"])
+@pytest.mark.parametrize("name", networks())
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_tiles_leave_no_trace(photograph, name, scale):
     model = shaken(build(name, scale))
@@ -63,24 +63,6 @@ def test_a_smaller_overlap_would_show(photograph, monkeypatch):
     monkeypatch.setattr("srcnn_tf.upscaling.reach", lambda model: 2)
     tiled = upscale(photograph, model, np.uint8, tile=27)
     assert np.abs(whole.astype(int) - tiled).max() > 1
-
-
-@pytest.mark.parametrize(
-    "model", [build("srcnn-9-5-5", 3), build("fsrcnn", 2), build("fsrcnn", 3), build("fsrcnn-s", 4)]
-)
-def test_reach_is_where_gradients_end(model):
-    """All weights positive and no bias: no path from an input pixel can cancel or be cut."""
-    model.set_weights([np.full(w.shape, 0.01) for w in model.get_weights()])
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.PReLU):
-            layer.alpha.assign(np.ones(layer.alpha.shape))
-    side, scale = 41, scale_of(model)
-    image = np.zeros((1, side, side, 1), np.float32)
-    dark = graph_function(model)(image).numpy()
-    image[0, side // 2, side // 2] = 1
-    changed = np.argwhere(np.abs(graph_function(model)(image).numpy() - dark)[0, :, :, 0] > 1e-12)
-    reached = np.abs(changed // scale - side // 2).max()
-    assert 0 <= reach(model) - reached <= 1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (5, 3)])
@@ -147,24 +129,6 @@ def test_a_network_for_rgb_sees_the_colours(photograph):
 def test_bad_input_is_told(bicubic, image, options, message):
     with pytest.raises(ValueError, match=message):
         upscale(image, bicubic, **options)
-
-
-def test_graph_function_follows_the_weights_and_does_not_keep_models_alive(photograph):
-    import gc
-    import weakref
-
-    model, lr_images = fsrcnn(2), photograph[None, ..., :1]
-    before = graph_function(model)(lr_images).numpy()
-    assert graph_function(model) is graph_function(model)
-    assert graph_function(fsrcnn(2))(lr_images).shape == (1, 180, 280, 1)
-    shaken(model)
-    after = graph_function(model)(lr_images).numpy()
-    np.testing.assert_allclose(after, np.asarray(model(lr_images)), atol=1e-5)
-    assert np.abs(after - before).max() > 0.01
-    gone = weakref.ref(model)
-    del model
-    gc.collect()
-    assert gone() is None
 
 
 def test_public_names_are_lazy_and_there():

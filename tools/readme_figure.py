@@ -24,7 +24,7 @@ def main() -> None:
     train_images, validation_images = split_validation(datasets.load("samples", "train"), every=4)
     model = fsrcnn(SCALE)
     history = fit(
-        model, train_images, validation_images, Recipe(steps=STEPS, average=0.998, jit_compile=True)
+        model, train_images, validation_images, Recipe(steps=STEPS, ema=0.998, jit_compile=True)
     )
     lr_image, hr_image = image_pair(datasets.load("samples", "test")[PHOTOGRAPH], SCALE, channels=3)
     size = hr_image.shape[:2]

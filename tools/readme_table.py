@@ -1,17 +1,18 @@
-"""Write the results table of the README from docs/results.csv: `make table`.
+"""Write the results table of the README from what the benchmark measured: `make results`."""
 
-`make results` measures the CSV.
-"""
-
+import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from srcnn_tf.benchmark import Row, from_csv
+from srcnn_tf.networks import shipped
+from srcnn_tf.scales import SCALES
+from srcnn_tf.score_table import Row, from_csv
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
-METHODS = ("bicubic", "srcnn-9-1-5", "srcnn-9-5-5", "fsrcnn-s", "fsrcnn")
+SETS = ("set5", "set14")
 
 
 def table(rows: list[Row]) -> str:
@@ -22,12 +23,11 @@ def table(rows: list[Row]) -> str:
         "| Set14 PSNR / SSIM | published |",
         "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for method in METHODS:
-        for scale in (2, 3, 4):
-            cells = [_cells(found[method, scale, name]) for name in ("set5", "set14")]
-            row = found[method, scale, "set5"]
-            size = f"{row.parameters:,} | {row.multiply_adds:,}" if row.parameters else " | "
-            lines.append(f"| {method} | ×{scale} | {size} | {' | '.join(cells)} |")
+    for method, scale in [*(("bicubic", scale) for scale in SCALES), *shipped()]:
+        cells = [_cells(found[method, scale, name]) for name in SETS]
+        row = found[method, scale, SETS[0]]
+        size = f"{row.parameters:,} | {row.multiply_adds:,}" if row.parameters else " | "
+        lines.append(f"| {method} | ×{scale} | {size} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -41,10 +41,22 @@ def _cells(row: Row) -> str:
     return f"{ours} | {theirs}"
 
 
-def main() -> int:
-    """Replace the block between the two comments of the README."""
+def psnr(readme: str) -> dict[tuple[str, int, str], float]:
+    """Return the PSNR in dB that the table states, by method, scale and set."""
+    found = {}
+    for line in BLOCK.search(readme)[0].splitlines()[3:-1]:
+        method, scale, _, _, set5, _, set14, _ = (cell.strip() for cell in line.split("|")[1:-1])
+        for name, cell in zip(SETS, (set5, set14), strict=True):
+            found[method, int(scale.removeprefix("×")), name] = float(cell.split(" / ")[0])
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Replace the block between the two comments of the README by the table of a CSV file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("csv", type=Path, help="what `benchmark --csv` wrote")
+    rows = from_csv(parser.parse_args(argv).csv.read_text())
     readme = ROOT / "README.md"
-    rows = from_csv((ROOT / "docs" / "results.csv").read_text())
     text, count = BLOCK.subn(
         lambda found: f"{found[1]}{table(rows)}\n{found[2]}", readme.read_text()
     )

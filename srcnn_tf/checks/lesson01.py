@@ -6,7 +6,7 @@ from srcnn_tf import datasets, metrics
 from srcnn_tf.checks.answers import array, call, demand, exercise, number
 from srcnn_tf.images import apply_weights, quantise, resize, resize_weights
 from srcnn_tf.metrics import Protocol
-from srcnn_tf.pairs import degrade, image_pair
+from srcnn_tf.pairs import Degradation, degrade, image_pair
 
 
 @exercise("E01.1")
@@ -95,7 +95,7 @@ def blur(rng, blurred_psnr) -> str:
     for sigma in (0.0, *rng.uniform(1, 3, 1).round(2).tolist()):
         scores = {"right": [], "border": [], "blur": []}
         for photograph in photographs:
-            lr_image, hr_image = image_pair(photograph, 4, blur_sigma=sigma)
+            lr_image, hr_image = image_pair(photograph, 4, degradation=Degradation(blur=sigma))
             sr_image = resize(lr_image, hr_image.shape[:2])
             sharp = resize(image_pair(photograph, 4)[0], hr_image.shape[:2])
             scores["right"].append(metrics.psnr(hr_image, sr_image, Protocol(border=4)))
@@ -104,7 +104,7 @@ def blur(rng, blurred_psnr) -> str:
         right, border, sharp = (float(np.mean(values)) for values in scores.values())
         slips = {border: "You keep the border: Protocol(border=4).", sharp: "Is the blur in it?"}
         given = call(blurred_psnr, sigma)
-        number(given, right, 0.002, f"blur_sigma is {sigma}.", slips, "The PSNR")
+        number(given, right, 0.002, f"σ is {sigma}.", slips, "The PSNR")
     return "The curve starts flat: the blur of antialiasing is wider, and variances add up."
 
 

@@ -10,7 +10,7 @@ from srcnn_tf import datasets, metrics
 from srcnn_tf.checks.answers import Wrong, array, call, demand, exercise, number
 from srcnn_tf.images import quantise, resize
 from srcnn_tf.metrics import Protocol
-from srcnn_tf.pairs import degrade, image_pair, subimages
+from srcnn_tf.pairs import Degradation, degrade, image_pair, subimages
 
 
 @exercise("E02.1")
@@ -109,7 +109,8 @@ def flips(rng, paired_flip) -> str:
 @cache
 def _blurred_pairs(split: str, sigma: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the enlarged LR image and the HR image of three photographs at ×2."""
-    pairs = (image_pair(p, 2, blur_sigma=sigma) for p in datasets.load("samples", split)[:3])
+    degradation, photographs = Degradation(blur=sigma), datasets.load("samples", split)[:3]
+    pairs = (image_pair(photograph, 2, degradation=degradation) for photograph in photographs)
     return [(resize(lr_image, hr_image.shape[:2]), hr_image) for lr_image, hr_image in pairs]
 
 

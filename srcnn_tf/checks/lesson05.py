@@ -6,13 +6,13 @@ import keras
 import numpy as np
 
 from srcnn_tf import datasets
-from srcnn_tf.benchmark import multiply_adds
 from srcnn_tf.checks.answers import array, call, demand, exercise, number
 from srcnn_tf.layers import BicubicUpsampling, Deconvolution
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import build, fsrcnn, srcnn
 from srcnn_tf.pairs import evaluation_pairs
 from srcnn_tf.pretrained import load_pretrained
+from srcnn_tf.probes import multiply_adds
 
 
 @exercise("E05.1")

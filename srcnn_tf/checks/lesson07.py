@@ -8,12 +8,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import brentq
 
 from srcnn_tf import datasets
-from srcnn_tf.benchmark import multiply_adds
 from srcnn_tf.checks.answers import array, call, demand, exercise, number
 from srcnn_tf.images import quantise
 from srcnn_tf.losses import vgg_features
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import fsrcnn
+from srcnn_tf.probes import multiply_adds
 
 PHI = "block2_conv2"
 

@@ -4,7 +4,7 @@ Both run in one process on the same photographs, already decoded and in memory, 
 figures are medians over the turns. The tutorial's pairs are (interpolated, HR), ours (LR, HR):
 our models enlarge by themselves.
 
-    make benchmarks
+    make speed
 """
 
 import os

@@ -2,13 +2,13 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import lesson_page
 import make_site
 import nbformat
 import pytest
+from html_page import Page
 
 COLAB = "https://colab.research.google.com"
 HEAD = (
@@ -32,29 +32,6 @@ expect = {gain_db = {min = 0.5}}
 parameters = {STEPS = 3}
 [02_size]
 """
-
-
-class Page(HTMLParser):
-    """What a page loads, where it leads, and the ids in it."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.html, self.ids, self.links, self.loads, self.words = html, set(), [], [], ""
-        self.tags = []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.tags.append(tag)
-        self.ids.add(attributes.get("id"))
-        if tag == "a" and "href" in attributes:
-            self.links.append(attributes["href"])
-        self.loads += [attributes[name] for name in ("src", "srcset", "data") if name in attributes]
-        if tag == "link":
-            self.loads.append(attributes["href"])
-
-    def handle_data(self, data):
-        self.words += data
 
 
 def write_lesson(folder, build, n, parameters, results):
@@ -133,13 +110,6 @@ def test_formulas_are_mathml(pages):
         assert "$" not in pages[name].words.split("</style>")[-1].split("A formula")[-1]
 
 
-@pytest.mark.parametrize("formula", [r"x_1_2", r"\nosuchcommand x"])
-def test_a_formula_that_cannot_be_shown_is_named(formula):
-    cell = nbformat.v4.new_markdown_cell(f"${formula}$")
-    with pytest.raises(ValueError, match=re.escape(repr(formula))):
-        lesson_page.render(nbformat.v4.new_notebook(cells=[cell]))
-
-
 def test_index_says_minutes_results_and_their_profile(pages):
     words = " ".join(pages["index.html"].words.split())
     first, second = words[words.index("01 · Size") :].split("02 · Size")
@@ -161,16 +131,6 @@ def test_pages_fit_a_phone(browser, site, name):
     assert scrolled <= inner < 600
     code = browser.find_elements("css selector", ".jp-InputArea-editor pre")
     assert all(pre.size["width"] < inner for pre in code)
-
-
-def test_every_formula_of_the_course_becomes_mathml():
-    paths = sorted((lesson_page.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    cells = [cell for path in paths for cell in nbformat.read(path, as_version=4).cells]
-    texts = [cell for cell in cells if cell.cell_type == "markdown"]
-    formulas = sum(len(re.findall(r"\$\$.+?\$\$|\$.+?\$", cell.source, re.S)) for cell in texts)
-    page = Page(lesson_page.render(nbformat.v4.new_notebook(cells=texts)))
-    assert page.tags.count("math") == formulas > 0
-    assert not page.loads
 
 
 def spoil_results(folder, build):

@@ -1,35 +1,19 @@
-"""The benchmark: published bicubic reproduced, costs as the papers count them, tables as files."""
+"""The score table: published bicubic reproduced, degradations, files."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from srcnn_tf import benchmark, datasets
+from srcnn_tf import datasets, score_table
 from srcnn_tf.images import write_image
-from srcnn_tf.models import build
-
-
-@pytest.mark.parametrize(
-    ("name", "scale", "weights"),
-    [
-        ("srcnn-9-1-5", 2, 8032),
-        ("srcnn-9-1-5", 4, 8032),
-        ("srcnn-9-5-5", 3, 57184),
-        ("fsrcnn", 2, 12464 / 4),
-        ("fsrcnn", 3, 12464 / 9),
-        ("fsrcnn-s", 4, 3937 / 16),
-    ],
-)
-def test_multiply_adds_are_the_papers(name, scale, weights):
-    """SRCNN uses every weight once per HR pixel, FSRCNN once per LR pixel."""
-    assert benchmark.multiply_adds(build(name, scale)) == pytest.approx(weights)
+from srcnn_tf.pairs import Degradation
 
 
 @pytest.mark.parametrize("name", ["set5", "set14"])
 def test_published_bicubic_is_reproduced(load_or_skip, name):
     load_or_skip(name)
-    rows = list(benchmark.run(["bicubic"], [name]))
+    rows = list(score_table.run(["bicubic"], [name]))
     assert [row.scale for row in rows] == [2, 3, 4]
     for row in rows:
         assert abs(row.psnr - row.published_psnr) < 0.03
@@ -40,19 +24,30 @@ def test_published_bicubic_is_reproduced(load_or_skip, name):
 
 
 def test_interpolations_come_in_the_order_of_their_quality():
-    rows = list(benchmark.run(benchmark.INTERPOLATIONS, ["samples"], [3]))
+    rows = list(score_table.run(score_table.INTERPOLATIONS, ["samples"], [3]))
     assert [row.method for row in rows] == ["nearest", "bilinear", "bicubic", "lanczos"]
     assert sorted(rows, key=lambda row: row.psnr) == rows
     assert {row.published_psnr for row in rows} == {None}
 
 
 def test_of_several_published_figures_the_highest_is_shown():
-    rows = benchmark.published("fsrcnn", "set5", 3)
+    rows = score_table.published("fsrcnn", "set5", 3)
     assert [(row["training_set"], row["psnr_y"]) for row in rows] == [
         ("T91+General100", "33.16"),
         ("T91", "33.06"),
     ]
-    assert benchmark.published("fsrcnn", "set5", 5) == []
+    assert score_table.published("fsrcnn", "set5", 5) == []
+
+
+def test_another_degradation_is_scored_and_has_no_published_figures(load_or_skip):
+    load_or_skip("set5")
+    (usual,) = score_table.run(["bicubic"], ["set5"], [3])
+    (blurred,) = score_table.run(["bicubic"], ["set5"], [3], Degradation(blur=2.0))
+    (aliased,) = score_table.run(["bicubic"], ["set5"], [3], Degradation(antialias=False))
+    assert blurred.psnr < usual.psnr - 1
+    assert aliased.psnr - usual.psnr == pytest.approx(-0.65, abs=0.03)  # the slip of lesson 01
+    assert usual.published_psnr == 30.39
+    assert blurred.published_psnr is aliased.published_psnr is None
 
 
 def test_a_set_out_of_reach_is_said_and_skipped(monkeypatch, capsys):
@@ -64,36 +59,36 @@ def test_a_set_out_of_reach_is_said_and_skipped(monkeypatch, capsys):
         return load(name, *args)
 
     monkeypatch.setattr(datasets, "load", without_urban)
-    rows = list(benchmark.run(["nearest"], ["urban100", "samples"], [2]))
+    rows = list(score_table.run(["nearest"], ["urban100", "samples"], [2]))
     assert [row.set for row in rows] == ["samples"]
     assert "urban100 is skipped: cannot fetch urban100" in capsys.readouterr().out
 
 
 def test_bad_names_are_told():
-    with pytest.raises(ValueError, match=r"unknown method 'vdsr': there are nearest, .*fsrcnn"):
-        list(benchmark.run(["vdsr"], ["samples"]))
+    with pytest.raises(ValueError, match=r"unknown method 'nosuch': there are nearest, .*fsrcnn"):
+        list(score_table.run(["nosuch"], ["samples"]))
     with pytest.raises(ValueError, match="unknown image set 'set6'"):
-        list(benchmark.run(["nearest"], ["set6"]))
+        list(score_table.run(["nearest"], ["set6"]))
     with pytest.raises(ValueError, match="scale 5 is not supported"):
-        list(benchmark.run(["nearest"], ["samples"], [5]))
+        list(score_table.run(["nearest"], ["samples"], [5]))
 
 
 def test_an_image_too_small_is_told_before_any_work(tmp_path, capsys):
     write_image(tmp_path / "small.png", np.zeros((30, 19)))
     with pytest.raises(ValueError, match=f"{tmp_path} holds an image of 30×19 pixels.* 20 a side"):
-        list(benchmark.run(["nearest"], ["samples", str(tmp_path)], [2, 3]))
+        list(score_table.run(["nearest"], ["samples", str(tmp_path)], [2, 3]))
     assert capsys.readouterr().out == ""
-    (row,) = benchmark.run(["nearest", "nearest"], [str(tmp_path)], [2, 2])
+    (row,) = score_table.run(["nearest", "nearest"], [str(tmp_path)], [2, 2])
     assert np.isinf(row.psnr)
 
 
 def test_rows_survive_their_file_and_show_in_a_terminal():
-    row = benchmark.Row(
+    row = score_table.Row(
         "fsrcnn", "set5", 3, 33.25, 0.914, 12809, 1385, 250.0, 33.16, None, "T91", "p"
     )
     bare = dataclasses.replace(row, published_psnr=None, published_data="", source="")
-    assert benchmark.from_csv(benchmark.to_csv([row, bare])) == [row, bare]
-    header, _, first, second = benchmark.to_text([row, bare]).splitlines()
+    assert score_table.from_csv(score_table.to_csv([row, bare])) == [row, bare]
+    header, _, first, second = score_table.to_text([row, bare]).splitlines()
     assert header.split()[:4] == ["set", "scale", "method", "PSNR"]
     assert first.split()[:5] == ["set5", "×3", "fsrcnn", "33.25", "0.9140"]
     assert first.endswith("33.16 (p, T91)")

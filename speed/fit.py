@@ -3,7 +3,7 @@
 Both train copies of the same model in one process, in turns; the figures are medians over the
 turns. A ratio near 1 means that the pipeline is never what training waits for.
 
-    make benchmarks
+    make speed
 """
 
 import os

@@ -3,7 +3,7 @@
 FSRCNN with Keras's own deconvolution against `layers.Deconvolution`, graph against XLA, on one
 constant batch, in turns; the figures are medians over the turns.
 
-    make benchmarks
+    make speed
 """
 
 import statistics

@@ -3,7 +3,7 @@
 All run in one process on one 240×160 luma image at ×3, in turns, second call onwards; the figures
 are medians over the turns.
 
-    make benchmarks
+    make speed
 """
 
 import statistics
@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from srcnn_tf.environment import cores
-from srcnn_tf.models import MODELS, build
-from srcnn_tf.upscaling import graph_function
+from srcnn_tf.models import build
+from srcnn_tf.networks import networks
+from srcnn_tf.probes import graph_function
 
 SCALE, HEIGHT, WIDTH, TURNS = 3, 160, 240, 15
 
@@ -35,7 +36,7 @@ def callers(name: str) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 def main() -> None:
     """Measure and print a line for each network, then the ratios."""
     image = np.random.default_rng(0).random((1, HEIGHT, WIDTH, 1)).astype(np.float32)
-    runs = {(name, kind): call for name in MODELS for kind, call in callers(name).items()}
+    runs = {(name, kind): call for name in networks() for kind, call in callers(name).items()}
     times = {key: [] for key in runs}
     for call in runs.values():
         call(image)
@@ -47,7 +48,7 @@ def main() -> None:
     median = {key: statistics.median(values) for key, values in times.items()}
     print(f"{WIDTH}×{HEIGHT} luma, ×{SCALE}, {cores()} cores, medians of {TURNS} calls")
     print(f"{'milliseconds':12}" + "".join(f"{kind:>10}" for kind in ("predict", "graph", "XLA")))
-    for name in MODELS:
+    for name in networks():
         row = [median[name, kind] for kind in ("predict", "graph", "XLA")]
         print(f"{name:12}" + "".join(f"{value:10.1f}" for value in row))
     ours = median["fsrcnn", "graph"]

@@ -1,4 +1,4 @@
-"""`tf.data` pipelines of (low-resolution, high-resolution) pairs.
+"""`tf.data` pipelines of (LR, HR) crops.
 
 Two routes make training pairs. `random_crops` degrades whole images once, keeps them in memory
 and cuts aligned crops out of both: crop borders are as true as the rest, and it is fast.
@@ -9,147 +9,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
-from scipy.ndimage import gaussian_filter1d
 
-from srcnn_tf.images import (
-    apply_weights,
-    as_float,
-    crop_to_multiple,
-    quantise,
-    resize,
-    resize_weights,
-    to_channels,
-)
-
-SCALES = (2, 3, 4)
-
-
-def check_scale(scale: int) -> None:
-    """Raise a ValueError unless the scale is 2, 3 or 4."""
-    if scale not in SCALES or isinstance(scale, float):
-        raise ValueError(f"scale {scale!r} is not supported: choose 2, 3 or 4")
-
-
-def degrade_weights(
-    size: int, scale: int, blur_sigma: float = 0.0, antialias: bool = True
-) -> np.ndarray:
-    """Return the matrix that takes one axis from high to low resolution.
-
-    Args:
-        size: high-resolution pixels along the axis, a multiple of the scale.
-        scale: 2, 3 or 4.
-        blur_sigma: standard deviation of a Gaussian blur before downscaling, in HR pixels.
-        antialias: see `images.resize_weights`.
-
-    Returns:
-        float64 `[size / scale, size]`.
-    """
-    weights = resize_weights(size, size // scale, "bicubic", antialias)
-    if blur_sigma:
-        # Blurring the identity gives the blur's own matrix, borders mirrored as in the resize.
-        weights = weights @ gaussian_filter1d(np.eye(size), blur_sigma, axis=0, mode="reflect")
-    return weights
-
-
-def degrade(
-    hr_image: np.ndarray, scale: int, blur_sigma: float = 0.0, antialias: bool = True
-) -> np.ndarray:
-    """Make the low-resolution image of the protocol: blur (optional), bicubic, round to 8 bits.
-
-    Args:
-        hr_image: `[s·h, s·w, c]` in [0, 1], both sides multiples of the scale.
-        scale: 2, 3 or 4.
-        blur_sigma: standard deviation of a Gaussian blur before downscaling, in HR pixels.
-        antialias: False reproduces the slip of most tutorials.
-
-    Returns:
-        float32 `[h, w, c]` in [0, 1], on the 256 levels of an 8-bit file.
-
-    Raises:
-        ValueError: scale outside 2–4, sides that are no multiples of it, a negative blur, values
-            outside [0, 1].
-
-    Derived in lesson 01.
-    """
-    check_scale(scale)
-    hr_image = as_float(hr_image, "hr_image")
-    if hr_image.ndim != 3:
-        raise ValueError(f"an image is [h, w, c]; this array has shape {hr_image.shape}")
-    height, width = hr_image.shape[:2]
-    if height % scale or width % scale:
-        raise ValueError(
-            f"an image of {height}×{width} pixels cannot be divided by {scale}: "
-            "use images.crop_to_multiple first"
-        )
-    _check_blur(blur_sigma)
-    rows = degrade_weights(height, scale, blur_sigma, antialias)
-    columns = degrade_weights(width, scale, blur_sigma, antialias)
-    return quantise(apply_weights(hr_image, rows, columns))
-
-
-def _check_blur(blur_sigma: float) -> None:
-    if not 0 <= blur_sigma < np.inf:
-        raise ValueError(f"blur_sigma is {blur_sigma}: it must be 0 (no blur) or more HR pixels")
-
-
-def image_pair(
-    image: np.ndarray, scale: int, channels: int = 1, blur_sigma: float = 0.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a photograph into one (LR, HR) pair under the protocol.
-
-    Args:
-        image: `[H, W, c]` in [0, 1]; cropped to a multiple of the scale.
-        scale: 2, 3 or 4.
-        channels: 1 for luma, 3 for RGB.
-        blur_sigma: see `degrade`.
-
-    Returns:
-        lr_image float32 `[h, w, channels]`, hr_image float32 `[s·h, s·w, channels]`.
-
-    Raises:
-        ValueError: see `degrade`.
-    """
-    check_scale(scale)
-    hr_image = quantise(to_channels(crop_to_multiple(as_float(image), scale), channels))
-    return degrade(hr_image, scale, blur_sigma), hr_image
-
-
-def evaluation_pairs(
-    images: Iterable[np.ndarray], scale: int, channels: int = 1
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Make whole-image pairs for scoring, each as a batch of one.
-
-    Args:
-        images: photographs `[H, W, c]` in [0, 1].
-        scale: 2, 3 or 4.
-        channels: 1 for luma, 3 for RGB.
-
-    Returns:
-        A list of (float32 `[1, h, w, channels]`, float32 `[1, s·h, s·w, channels]`).
-    """
-    pairs = [image_pair(image, scale, channels) for image in images]
-    return [(lr_image[None], hr_image[None]) for lr_image, hr_image in pairs]
-
-
-def rescaled(images: Iterable[np.ndarray], factors: Sequence[float]) -> list[np.ndarray]:
-    """Return the images and a smaller copy of each for every factor.
-
-    Args:
-        images: `[h, w, c]` in [0, 1].
-        factors: 0.9, 0.8, 0.7, 0.6 in the FSRCNN paper (section 4.1, "Data augmentation").
-
-    Raises:
-        ValueError: a factor outside (0, 1).
-    """
-    images = list(images)
-    if any(not 0 < factor < 1 for factor in factors):
-        raise ValueError(f"rescaling factors {tuple(factors)} must lie between 0 and 1")
-    copies = [
-        np.clip(resize(image, [round(side * factor) for side in image.shape[:2]]), 0, 1)
-        for factor in factors
-        for image in images
-    ]
-    return images + copies
+from srcnn_tf.images.pixels import as_float, quantise, to_channels
+from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade_weights, through_jpeg
+from srcnn_tf.pairs.whole_images import image_pair, rescaled
+from srcnn_tf.scales import check_scale
 
 
 def random_crops(
@@ -162,7 +26,7 @@ def random_crops(
     flips: bool = True,
     rotations: bool = True,
     rescale: Sequence[float] = (),
-    blur_sigma: float = 0.0,
+    degradation: Degradation = BICUBIC,
     seed: int = 0,
     first_batch: int = 0,
 ) -> tf.data.Dataset:
@@ -181,8 +45,8 @@ def random_crops(
         rotations: turn by multiples of 90° at random.
         rescale: factors of additional smaller copies, see `rescaled`; copies smaller than a crop
             are left out.
-        blur_sigma: see `degrade`.
-        seed: of the crops' positions and turns.
+        degradation: see `degrade`; the noise of each image is drawn once.
+        seed: of the crops' positions and turns, and of the noise.
         first_batch: number of batches to pass over.
 
     Returns:
@@ -198,39 +62,33 @@ def random_crops(
     images = [to_channels(as_float(image), channels) for image in images]
     _check_sizes(images, hr_patch)
     images = [image for image in rescaled(images, rescale) if min(image.shape[:2]) >= hr_patch]
-    pairs = [image_pair(image, scale, channels, blur_sigma) for image in images]
+    pairs = [
+        image_pair(image, scale, channels, degradation, (seed, number))
+        for number, image in enumerate(images)
+    ]
 
     # All pixels of all images lie in one row for LR and one for HR, 8 bits each as in a file. A
     # crop is a block of addresses in that row, and a turn only reorders the addresses. XLA fuses
     # address, look-up and conversion into one loop, three times as fast as op by op.
     patch = hr_patch // scale
     heights, widths = np.array([lr_image.shape[:2] for lr_image, _ in pairs]).T
-    counts = (heights - patch + 1) * (widths - patch + 1)
-    if (heights * widths).sum() * scale**2 >= 2**31:
+    sizes, row_counts = heights * widths, widths - patch + 1
+    if sizes.sum() * scale**2 >= 2**31:
         raise ValueError("these images hold over 2³¹ pixels: use crop_then_degrade")
     with tf.device("/CPU:0"):  # where tf.data runs, on machines with a GPU too
-        lr_pixels, hr_pixels = (tf.constant(_one_row(side)) for side in zip(*pairs, strict=True))
-        widths, starts, columns, ends = (
-            tf.constant(values, tf.int32)
-            for values in (
+        lr_images, hr_images = zip(*pairs, strict=True)
+        lr_row = tf.constant(_one_row(lr_images, degradation.rounding))
+        hr_row = tf.constant(_one_row(hr_images))
+        width_of, start_of, row_count_of, end_of = (
+            tf.constant(numbers, tf.int32)
+            for numbers in (
                 widths,
-                np.cumsum(heights * widths) - heights * widths,
-                widths - patch + 1,
-                np.cumsum(counts),
+                np.cumsum(sizes) - sizes,
+                row_counts,  # crop positions in a row of the image
+                np.cumsum((heights - patch + 1) * row_counts),
             )
         )
         turns = tf.constant(_turns(flips, rotations), tf.int32)
-
-    def crops(pixels, start, width, top, left, turn, side):
-        transpose, row_step, column_step = tf.unstack(turn, axis=1)
-        top += (side - 1) * tf.cast(row_step < 0, tf.int32)
-        left += (side - 1) * tf.cast(column_step < 0, tf.int32)
-        down, right = row_step * width, column_step
-        down, right = tf.where(transpose == 1, right, down), tf.where(transpose == 1, down, right)
-        steps = tf.range(side)
-        address = (start + top * width + left)[:, None, None]
-        address += (down[:, None] * steps)[:, :, None] + (right[:, None] * steps)[:, None, :]
-        return tf.cast(tf.gather(pixels, address), tf.float32) / 255
 
     @tf.function(jit_compile=True)
     def batch(number):
@@ -238,20 +96,45 @@ def random_crops(
             key = tf.stack([tf.constant(seed, tf.int64), 2 * number + what])
             return tf.random.stateless_uniform([batch_size], key, 0, below, tf.int32, alg="philox")
 
-        place, turn = draw(0, ends[-1]), tf.gather(turns, draw(1, len(turns)))
-        image = tf.searchsorted(ends, place, side="right")
-        place -= tf.gather(tf.concat([[0], ends], 0), image)
-        column = tf.gather(columns, image)
-        start, width = tf.gather(starts, image), tf.gather(widths, image)
-        top, left = place // column, place % column
+        position, turn = draw(0, end_of[-1]), tf.gather(turns, draw(1, len(turns)))
+        image = tf.searchsorted(end_of, position, side="right")
+        position -= tf.gather(tf.concat([[0], end_of], 0), image)  # among those of its image
+        row_count = tf.gather(row_count_of, image)
+        top, left = position // row_count, position % row_count
+        start, width = tf.gather(start_of, image), tf.gather(width_of, image)
         hr_place = (start * scale**2, width * scale, top * scale, left * scale)
         return (
-            crops(lr_pixels, start, width, top, left, turn, patch),
-            crops(hr_pixels, *hr_place, turn, hr_patch),
+            _look_up(lr_row, _addresses(start, width, top, left, turn, patch)),
+            _look_up(hr_row, _addresses(*hr_place, turn, hr_patch)),
         )
 
     numbers = tf.data.Dataset.counter(first_batch)
     return numbers.map(batch, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _one_row(images: Sequence[np.ndarray], rounding: bool = True) -> np.ndarray:
+    """Lay the pixels of all images into one row `[n, c]`, in 0 to 255."""
+    levels = [quantise(i, np.uint8) if rounding else i * np.float32(255) for i in images]
+    return np.concatenate([level.reshape(-1, level.shape[-1]) for level in levels])
+
+
+def _addresses(start, width, top, left, turn, side: int) -> tf.Tensor:
+    """Return where the pixels of n turned crops lie in the row of all pixels: `[n, side, side]`."""
+    transpose, row_step, column_step = tf.unstack(turn, axis=1)
+    # A reversed axis begins at its far end.
+    top += (side - 1) * tf.cast(row_step < 0, tf.int32)
+    left += (side - 1) * tf.cast(column_step < 0, tf.int32)
+    first = start + top * width + left
+    next_row, next_column = row_step * width, column_step
+    down = tf.where(transpose == 1, next_column, next_row)
+    right = tf.where(transpose == 1, next_row, next_column)
+    steps = tf.range(side)
+    rows, columns = (down[:, None] * steps)[:, :, None], (right[:, None] * steps)[:, None, :]
+    return first[:, None, None] + rows + columns
+
+
+def _look_up(row: tf.Tensor, addresses: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.gather(row, addresses), tf.float32) / 255
 
 
 def crop_then_degrade(
@@ -263,7 +146,7 @@ def crop_then_degrade(
     channels: int = 1,
     flips: bool = True,
     rotations: bool = True,
-    blur_sigma: float = 0.0,
+    degradation: Degradation = BICUBIC,
     shuffle: int = 64,
     seed: int = 0,
 ) -> tf.data.Dataset:
@@ -280,9 +163,9 @@ def crop_then_degrade(
         channels: 1 for luma, 3 for RGB.
         flips: reverse rows and columns at random.
         rotations: turn by multiples of 90° at random.
-        blur_sigma: see `degrade`.
+        degradation: see `degrade`; each crop has noise of its own.
         shuffle: photographs in the shuffle buffer.
-        seed: of the order, the crops and their turns.
+        seed: of the order, the crops, their turns and their noise.
 
     Returns:
         An endless dataset as `random_crops` returns it; each pass over the images draws new crops.
@@ -296,14 +179,15 @@ def crop_then_degrade(
     Derived in lesson 02.
     """
     _check_patch(scale, hr_patch, batch_size)
-    _check_blur(blur_sigma)
+    if max(np.shape(degradation.kernel or [[1]])) > 2 * hr_patch:
+        raise ValueError(f"the blur kernel is more than twice as large as a crop of {hr_patch}")
     if not isinstance(images, tf.data.Dataset):
         photographs = [to_channels(as_float(image), channels) for image in images]
         _check_sizes(photographs, hr_patch)
         spec = tf.TensorSpec([None, None, channels], tf.float32)
         images = tf.data.Dataset.from_generator(lambda: iter(photographs), output_signature=spec)
         images = images.cache()
-    weights = tf.constant(degrade_weights(hr_patch, scale, blur_sigma), tf.float32)
+    weights = tf.constant(degrade_weights(hr_patch, scale, degradation), tf.float32)
     turns = _turns(flips, rotations)
 
     def crop(number, image):
@@ -317,22 +201,43 @@ def crop_then_degrade(
         hr = tf.image.stateless_random_crop(image, size, seeds[0])
         hr = to_channels(tf.image.convert_image_dtype(hr, tf.float32), channels)
         kind = tf.random.stateless_uniform([], seeds[1], 0, len(turns), tf.int32)
-        return hr, tf.constant(turns)[kind]
+        return hr, tf.constant(turns)[kind], number
 
     @tf.function(jit_compile=True)
-    def degrade_batch(hr, turn):
+    def degrade_batch(hr, turn, numbers):
         hr = tf.ensure_shape(hr, [batch_size, hr_patch, hr_patch, channels])
         transpose, row_step, column_step = tf.split(turn[..., None, None], 3, axis=1)
         hr = tf.where(row_step < 0, hr[:, ::-1], hr)
         hr = tf.where(column_step < 0, hr[:, :, ::-1], hr)
         hr = tf.where(transpose == 1, tf.transpose(hr, [0, 2, 1, 3]), hr)
-        lr = tf.einsum("jw,niwc->nijc", weights, tf.einsum("ih,nhwc->niwc", weights, hr))
-        return tf.round(tf.clip_by_value(lr, 0, 1) * 255) / 255, hr
+        lr = hr if degradation.kernel is None else _blurred(hr, np.array(degradation.kernel))
+        lr = tf.einsum("jw,niwc->nijc", weights, tf.einsum("ih,nhwc->niwc", weights, lr))
+        if degradation.noise:
+            key = tf.stack([tf.constant(seed, tf.int64), -1 - numbers[0]])  # crops count from 0 up
+            noise = tf.random.stateless_normal(lr.shape, key, alg="philox")
+            lr += degradation.noise / 255 * noise
+        lr = tf.clip_by_value(lr, 0, 1)
+        return tf.round(lr * 255) / 255 if degradation.rounding else lr, hr
+
+    def compress(lr, hr):
+        return tf.map_fn(lambda image: through_jpeg(image, degradation), lr), hr
 
     stream = images.shuffle(shuffle, seed=seed).repeat()
     crops = tf.data.Dataset.zip(tf.data.Dataset.counter(), stream)
     crops = crops.map(crop, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-    return crops.map(degrade_batch, tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    pairs = crops.map(degrade_batch, tf.data.AUTOTUNE, deterministic=True)
+    if degradation.jpeg_quality is not None:  # apart, since XLA has no JPEG
+        pairs = pairs.map(compress, tf.data.AUTOTUNE, deterministic=True)
+    return pairs.prefetch(2)
+
+
+def _blurred(images: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:
+    """Convolve `[n, h, w, c]` with a kernel, borders mirrored as in `degrade`."""
+    rows, columns = (side // 2 for side in kernel.shape)
+    padded = tf.pad(images, [(0, 0), (rows, rows), (columns, columns), (0, 0)], "SYMMETRIC")
+    flipped = tf.constant(kernel[::-1, ::-1, None, None], tf.float32)  # conv2d correlates
+    filters = tf.tile(flipped, [1, 1, images.shape[-1], 1])
+    return tf.nn.depthwise_conv2d(padded, filters, [1, 1, 1, 1], "VALID")
 
 
 def subimages(
@@ -342,7 +247,7 @@ def subimages(
     stride: int = 14,
     *,
     channels: int = 1,
-    blur_sigma: float = 0.0,
+    degradation: Degradation = BICUBIC,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut whole-image pairs into a fixed grid of sub-images, as the SRCNN paper does.
 
@@ -355,7 +260,7 @@ def subimages(
         hr_patch: side of an HR sub-image in pixels, a multiple of the scale.
         stride: HR pixels from one sub-image to the next, at least the scale.
         channels: 1 for luma, 3 for RGB.
-        blur_sigma: see `degrade`.
+        degradation: see `degrade`.
 
     Returns:
         float32 `[n, h, w, channels]` and float32 `[n, s·h, s·w, channels]` in [0, 1].
@@ -369,8 +274,8 @@ def subimages(
     images = [as_float(image) for image in images]
     _check_sizes(images, hr_patch)
     lr_crops, hr_crops = [], []
-    for image in images:
-        lr_image, hr_image = image_pair(image, scale, channels, blur_sigma)
+    for number, image in enumerate(images):
+        lr_image, hr_image = image_pair(image, scale, channels, degradation, number)
         patch = hr_patch // scale
         rows, columns = (
             np.arange(0, side - hr_patch + 1, stride) // scale for side in hr_image.shape[:2]
@@ -381,10 +286,6 @@ def subimages(
                 y, x = top * scale, left * scale
                 hr_crops.append(hr_image[y : y + hr_patch, x : x + hr_patch])
     return np.stack(lr_crops), np.stack(hr_crops)
-
-
-def _one_row(images: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([quantise(i, np.uint8).reshape(-1, i.shape[-1]) for i in images])
 
 
 def _turns(flips: bool, rotations: bool) -> list[tuple[int, int, int]]:

@@ -22,8 +22,8 @@ from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import build
 from srcnn_tf.pairs import evaluation_pairs
 from srcnn_tf.pretrained import default_recipe
+from srcnn_tf.probes import graph_function
 from srcnn_tf.training import fit, split_validation
-from srcnn_tf.upscaling import graph_function
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "time_to_quality"

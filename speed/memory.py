@@ -1,6 +1,6 @@
 """Peak memory and seconds of `upscale` for a photograph of 4000×3000 pixels at ×3.
 
-make benchmarks
+make speed
 """
 
 import os

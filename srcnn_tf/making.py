@@ -1,0 +1,110 @@
+"""Making weights: train a network of the table, write its weights and its card.
+
+`python -m srcnn_tf train` calls `train`; `make weights` calls that for all that is shipped.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from srcnn_tf import datasets
+from srcnn_tf.environment import cores, versions
+from srcnn_tf.files import write_file
+from srcnn_tf.images.pixels import quantise
+from srcnn_tf.models import build
+from srcnn_tf.pretrained import stem
+from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_validation
+
+TEST_SETS = ("set5", "set14", "bsd100", "urban100")
+
+
+def train(
+    name: str,
+    scale: int,
+    data: Sequence[str],
+    recipe: Recipe,
+    folder: str | Path,
+    start: str = "bicubic",
+    resume: bool = False,
+) -> History:
+    """Train a network and write its weights and its card.
+
+    `folder` receives `NAME-xSCALE.weights.h5`, `NAME-xSCALE.json` and, in `NAME-xSCALE-run/`, the
+    checkpoints to resume from. One training image in ten, at least one, is held out for validation.
+
+    Args:
+        name: a network of the table (`networks.toml`).
+        scale: 2, 3 or 4.
+        data: image sets by name, or folders; of `samples` and `tf_flowers`, their training part.
+        recipe: how to train; its seed is that of the random weights too.
+        folder: where to write; made if it is not there.
+        start: "bicubic" or "random".
+        resume: go on with the run in `folder`, if there is one.
+
+    Returns:
+        The run's history.
+
+    Raises:
+        ValueError: unknown model, scale or set; a test set among the data; see also `fit`.
+        FileExistsError: `folder` holds such a run and `resume` is false, or such weights alone.
+        ConnectionError: a set is not in the cache and cannot be fetched.
+    """
+    model = build(name, scale, start=start, seed=recipe.seed)
+    folder, files = Path(folder), stem(name, scale)
+    weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
+    if weights.exists() and not (resume and run.exists()):
+        raise FileExistsError(
+            f"{weights} exists and is kept: choose another folder, or resume the run in {run}"
+        )
+    sets = {name: _training_images(name) for name in data}
+    images = [image for images in sets.values() for image in images]
+    train_images, validation_images = split_validation(images, min(10, len(images)))
+    origin = {
+        "start": start,
+        "data": {
+            name: {"images": len(images), "pixels_sha256": _digest(images)}
+            for name, images in sets.items()
+        },
+    }
+    history = fit(model, train_images, validation_images, recipe, run, resume, about=origin)
+    # The weights file of a compiled model would hold its optimizer too.
+    plain = build(name, scale)
+    plain.set_weights(model.get_weights())
+    partial = run / weights.name
+    plain.save_weights(partial)
+    partial.replace(weights)
+    about = {
+        "model": name,
+        "scale": scale,
+        "parameters": model.count_params(),
+        "start": origin["start"],
+        "recipe": recipe_as_json(recipe),
+        "data": origin["data"],
+        "images": {"train": len(train_images), "validation": len(validation_images)},
+        "steps": history.step[-1],
+        "seconds": round(history.seconds[-1]),
+        "best_step": history.step[history.best],
+        "validation_psnr_db": round(history.psnr[history.best], 3),
+        "cores": cores(),
+        "versions": versions(),
+    }
+    card = json.dumps(about, indent=1) + "\n"
+    write_file(folder / f"{files}.json", card.encode(), overwrite=True)
+    return history
+
+
+def _training_images(name: str) -> list[np.ndarray]:
+    if Path(name).resolve().name.lower() in TEST_SETS:  # by its name or as a folder
+        raise ValueError(f"{name} is a test set: a network that has seen it cannot be scored on it")
+    return datasets.load(name, "train" if name in datasets.PARTED else None)
+
+
+def _digest(images: Sequence[np.ndarray]) -> str:
+    """Return the SHA-256 of the images' 8-bit pixels, one after the other."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(quantise(image, np.uint8).tobytes())
+    return digest.hexdigest()

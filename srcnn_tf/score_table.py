@@ -1,0 +1,242 @@
+"""A table of methods × sets × scales under the protocol, beside the published figures."""
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+
+import numpy as np
+from tqdm import tqdm
+
+from srcnn_tf import datasets
+from srcnn_tf.images.resizing import resize
+from srcnn_tf.metrics import SSIM_WINDOW, Protocol, evaluate
+from srcnn_tf.networks import networks
+from srcnn_tf.pairs.degradation import BICUBIC, Degradation
+from srcnn_tf.pairs.whole_images import evaluation_pairs
+from srcnn_tf.pretrained import available, load_pretrained
+from srcnn_tf.probes import graph_function, multiply_adds
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one set at one scale.
+
+    Attributes:
+        method: an interpolation or the name of a network.
+        set: name of the image set.
+        scale: enlargement factor.
+        psnr: mean PSNR on luma in dB.
+        ssim: mean SSIM on luma.
+        parameters: trainable numbers, biases and PReLU slopes included.
+        multiply_adds: of the network's convolutions, per HR pixel.
+        ms_per_megapixel: time to enlarge luma, per million HR pixels, on this machine.
+        published_psnr: the published PSNR in dB, or None.
+        published_ssim: the published SSIM, or None.
+        published_data: what the published network was trained on.
+        source: where the published figures stand.
+    """
+
+    method: str
+    set: str
+    scale: int
+    psnr: float
+    ssim: float
+    parameters: int
+    multiply_adds: int
+    ms_per_megapixel: float
+    published_psnr: float | None
+    published_ssim: float | None
+    published_data: str
+    source: str
+
+
+def methods() -> list[str]:
+    """Return the names that `run` accepts: interpolations, then the shipped networks."""
+    shipped = {name for name, _ in available()}
+    return [*INTERPOLATIONS, *(name for name in networks() if name in shipped)]
+
+
+def published(method: str, name: str, scale: int) -> list[dict[str, str]]:
+    """Return the published rows of a method on a set, highest PSNR first.
+
+    Returns:
+        Rows with the keys method, training_set, params, test_set, scale, psnr_y, ssim_y, source.
+    """
+    text = (files("srcnn_tf") / "published.csv").read_text()
+    rows = [
+        row
+        for row in csv.DictReader(io.StringIO(text))
+        if (row["method"], row["test_set"], row["scale"]) == (method, name, str(scale))
+    ]
+    return sorted(rows, key=lambda row: -float(row["psnr_y"]))
+
+
+def run(
+    names: Sequence[str] | None = None,
+    sets: Sequence[str] = ("set5", "set14"),
+    scales: Sequence[int] = (2, 3, 4),
+    degradation: Degradation = BICUBIC,
+) -> Iterator[Row]:
+    """Score methods under the protocol, on luma, one row at a time.
+
+    A set that is neither cached nor within reach is reported and skipped, and so is a scale for
+    which a network has no weights.
+
+    Args:
+        names: methods, see `methods`; None takes all.
+        sets: image sets by name, or folders; of `samples`, its test part.
+        scales: enlargement factors, from 2, 3 and 4.
+        degradation: what makes the LR images; figures are published for the default alone.
+
+    Yields:
+        A `Row` for every method, set and scale. Where several figures are published, it holds the
+        highest.
+
+    Raises:
+        ValueError: unknown method, set or scale; an image too small for SSIM.
+    """
+    names = methods() if names is None else list(dict.fromkeys(names))
+    scales = list(dict.fromkeys(scales))
+    unknown = [name for name in names if name not in methods()]
+    if unknown:
+        raise ValueError(f"unknown method {unknown[0]!r}: there are {', '.join(methods())}")
+    images = {}
+    for name in sets:
+        try:
+            part = "test" if name in datasets.PARTED else None
+            images[name] = datasets.load(name, part)
+        except ConnectionError as error:
+            print(f"{name} is skipped: {error}")
+    jobs = [
+        (name, scale, method)
+        for name in images
+        for scale in scales
+        for method in names
+        if method in INTERPOLATIONS or (method, scale) in available()
+    ]
+    # SSIM's window, borders, and what is cut to reach a multiple of the scale.
+    least = SSIM_WINDOW + 3 * max(scales, default=0)
+    for name, photographs in images.items():
+        for height, width, _ in (image.shape for image in photographs):
+            if min(height, width) < least:
+                raise ValueError(
+                    f"{name} holds an image of {height}×{width} pixels: to be scored at "
+                    f"×{max(scales)} it must have {least} a side"
+                )
+    pairs, before = [], None
+    with tqdm(jobs, "benchmark", file=sys.stdout) as bar:
+        for name, scale, method in bar:
+            bar.set_postfix_str(f"{method} ×{scale} on {name}")
+            if before != (name, scale):
+                pairs = evaluation_pairs(images[name], scale, degradation=degradation)
+                before = (name, scale)
+            figures = published(method, name, scale) if degradation == BICUBIC else []
+            yield _row(method, name, scale, pairs, figures[0] if figures else {})
+
+
+def _row(method: str, name: str, scale: int, pairs: Sequence, figures: dict[str, str]) -> Row:
+    if method in INTERPOLATIONS:
+        enlarge, parameters, cost = _interpolation(method, scale), 0, 0.0
+    else:
+        model = load_pretrained(method, scale)
+        enlarge, parameters, cost = (
+            graph_function(model),
+            model.count_params(),
+            multiply_adds(model),
+        )
+    watch = _Watch(enlarge)
+    watch(pairs[0][0])  # the first call traces the graph
+    watch.seconds = watch.pixels = 0
+    scores = evaluate(watch, pairs, Protocol(border=scale))
+    return Row(
+        method,
+        name,
+        scale,
+        scores.psnr,
+        scores.ssim,
+        parameters,
+        round(cost),
+        watch.seconds * 1e9 / watch.pixels,
+        float(figures["psnr_y"]) if figures.get("psnr_y") else None,
+        float(figures["ssim_y"]) if figures.get("ssim_y") else None,
+        figures.get("training_set", ""),
+        figures.get("source", ""),
+    )
+
+
+def _interpolation(method: str, scale: int) -> Callable[[np.ndarray], np.ndarray]:
+    def enlarge(lr_images: np.ndarray) -> np.ndarray:
+        height, width = lr_images.shape[1:3]
+        return resize(lr_images[0], (height * scale, width * scale), method)[None]
+
+    return enlarge
+
+
+class _Watch:
+    """A function that enlarges, with a stopwatch and a count of the HR pixels it made."""
+
+    def __init__(self, enlarge: Callable):
+        self.enlarge, self.seconds, self.pixels = enlarge, 0.0, 0
+
+    def __call__(self, lr_images: np.ndarray) -> np.ndarray:
+        start = time.perf_counter()
+        sr_images = np.asarray(self.enlarge(lr_images))
+        self.seconds += time.perf_counter() - start
+        self.pixels += sr_images.shape[1] * sr_images.shape[2]
+        return sr_images
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Return rows as CSV with a header line; what is not known stays empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    digits = {"psnr": 4, "ssim": 6, "ms_per_megapixel": 1}
+    for row in rows:
+        values = asdict(row)
+        writer.writerow(values | {name: round(values[name], n) for name, n in digits.items()})
+    return text.getvalue()
+
+
+def from_csv(text: str) -> list[Row]:
+    """Return the rows that `to_csv` wrote."""
+    kinds: dict[str, Callable[[str], object]] = {
+        "scale": int,
+        "parameters": int,
+        "multiply_adds": int,
+        "psnr": float,
+        "ssim": float,
+        "ms_per_megapixel": float,
+        "published_psnr": lambda value: float(value) if value else None,
+        "published_ssim": lambda value: float(value) if value else None,
+    }
+    return [
+        Row(**{name: kinds.get(name, str)(value) for name, value in line.items()})  # type: ignore
+        for line in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def to_text(rows: Sequence[Row]) -> str:
+    """Return rows as a table for a terminal."""
+    header = (
+        f"{'set':10} {'scale':5} {'method':12} {'PSNR':>6} {'SSIM':>7} {'params':>7} "
+        f"{'mult-adds':>9} {'ms/MP':>7}   published"
+    )
+    lines = [header, "-" * len(header)]
+    for row in rows:
+        line = (
+            f"{row.set:10} ×{row.scale:<4} {row.method:12} {row.psnr:6.2f} {row.ssim:7.4f} "
+            f"{row.parameters:7,} {row.multiply_adds:9,} {row.ms_per_megapixel:7.0f}"
+        )
+        if row.published_psnr is not None:
+            ssim = f" {row.published_ssim:.4f}" if row.published_ssim is not None else ""
+            data = f", {row.published_data}" if row.published_data else ""
+            line += f"   {row.published_psnr:.2f}{ssim} ({row.source}{data})"
+        lines.append(line)
+    return "\n".join(lines)

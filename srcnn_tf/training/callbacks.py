@@ -1,0 +1,236 @@
+"""The callbacks of `fit`, each of one role; what they share is a `Run`."""
+
+import contextlib
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from srcnn_tf.files import write_file
+from srcnn_tf.training.recipe import History, Recipe, recipe_as_json
+
+PROGRESS = "progress.json"
+
+
+@dataclass
+class Run:
+    """Where a run stands.
+
+    Attributes:
+        recipe: what it follows.
+        history: what it has measured.
+        step: batches since its start.
+        started: time of its start, as if it had never stopped.
+    """
+
+    recipe: Recipe
+    history: History = field(default_factory=History)
+    step: int = 0
+    started: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def done(self) -> float:
+        """Which part of the run is over, in [0, 1]."""
+        return self.recipe.done(self.step, self.seconds)
+
+
+class _OfRun(keras.callbacks.Callback):
+    def __init__(self, run: Run):
+        super().__init__()
+        self.run = run
+
+
+class Pace(_OfRun):
+    """Keep time, count steps, set the learning rate."""
+
+    def on_train_begin(self, logs=None):
+        self.run.started = time.perf_counter() - (self.run.history.seconds or [0])[-1]
+
+    def on_train_batch_begin(self, batch, logs=None):
+        rate = self.run.recipe.rate(self.run.step, self.run.seconds)
+        self.model.optimizer.learning_rate.assign(rate)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.run.step += 1
+
+
+class Recorder(_OfRun):
+    """Write the history, and keep the EMA of the weights that was validated."""
+
+    ema_weights: Sequence[np.ndarray] = ()
+
+    def on_test_end(self, logs=None):
+        self.ema_weights = self.model.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        history = self.run.history
+        history.step.append(self.run.step)
+        history.seconds.append(self.run.seconds)
+        history.loss.append(float(logs["loss"]))
+        history.psnr.append(float(logs["val_psnr"]))
+
+
+class Checkpoints(_OfRun):
+    """Save each epoch, so that a kill loses no more than the one it falls into.
+
+    Args:
+        run: goes on where the folder's run stands, if there is one.
+        recorder: has the weights of the best epoch.
+        folder: where to save; made if it is not there.
+        about: what else the run depends on, as JSON.
+        resume: whether to go on with a run that is there.
+
+    Raises:
+        FileExistsError: the folder holds a run and `resume` is false.
+        ValueError: that run followed another recipe, or depended on something else.
+    """
+
+    def __init__(self, run: Run, recorder: Recorder, folder: Path, about: Mapping, resume: bool):
+        super().__init__(run)
+        self.recorder, self.folder, self.about = recorder, folder, dict(about)
+        self.saved: dict = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / PROGRESS).exists():
+            if not resume:
+                raise FileExistsError(
+                    f"{folder} holds a run: pass resume=True to go on with it, or another folder"
+                )
+            self.saved = json.loads((folder / PROGRESS).read_text())
+            self._check_same()
+            run.history = History(**self.saved["history"])
+            run.step = run.history.step[-1]
+
+    def _check_same(self) -> None:
+        """Refuse another recipe or other data; only length and compiler may change."""
+        free = dict.fromkeys(["steps", "minutes", "patience", "jit_compile"])
+        now = {**recipe_as_json(self.run.recipe), **free, **self.about}
+        before = {**self.saved["recipe"], **free, **self.saved.get("about", {})}
+        changed = [name for name in now if now[name] != before.get(name)]
+        if changed:
+            raise ValueError(
+                f"{self.folder} holds another run: "
+                + ", ".join(f"{name} was {before.get(name)!r}" for name in changed)
+            )
+
+    def restore(self, model: keras.Model) -> None:
+        """Put the last checkpoint, optimizer included, into a compiled model."""
+        # The weights file of a compiled model would hold its optimizer too.
+        self.plain = type(model).from_config(model.get_config())
+        model.optimizer.build(model.trainable_variables)
+        if self.saved:
+            model.load_weights(self.folder / self.saved["last"])
+
+    def best_weights(self) -> list[np.ndarray]:
+        """Read the averaged weights of the best epoch."""
+        self.plain.load_weights(self.folder / self.saved["best"])
+        return self.plain.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save the epoch under names of its own, then make them the run's in one move."""
+        before, self.saved = (
+            self.saved,
+            {
+                "recipe": recipe_as_json(self.run.recipe),
+                "about": self.about,
+                "history": asdict(self.run.history),
+                "last": f"last-{epoch}.weights.h5",
+                "best": f"best-{epoch}.weights.h5",
+            },
+        )
+        self.model.save_weights(self.folder / self.saved["last"])
+        if self.run.history.best == epoch:
+            self.plain.set_weights(self.recorder.ema_weights)
+            self.plain.save_weights(self.folder / self.saved["best"])
+        else:
+            self.saved["best"] = before["best"]
+        text = json.dumps(self.saved, indent=1)
+        write_file(self.folder / PROGRESS, text.encode(), overwrite=True)
+        for name in ("last", "best"):
+            if name in before and before[name] != self.saved[name]:
+                (self.folder / before[name]).unlink(missing_ok=True)
+
+
+class ProgressLine(_OfRun):
+    """Show one line: the part that is done, the time left, the latest scores."""
+
+    def on_train_begin(self, logs=None):
+        self.bar = tqdm(
+            total=100,
+            desc=f"training {self.model.name}",
+            bar_format="{desc}: {percentage:3.0f} % |{bar:20}| {elapsed}<{remaining}{postfix}",
+            file=sys.stdout,
+            mininterval=1,
+        )
+        self._show()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._show()
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
+
+    def _show(self) -> None:
+        history = self.run.history
+        self.bar.n = round(100 * self.run.done, 1)
+        text = f" step {self.run.step}"
+        if history.step:
+            text += f", loss {history.loss[-1]:.5f}, PSNR {history.psnr[-1]:.2f} dB"
+        self.bar.set_postfix_str(text, refresh=False)
+        self.bar.refresh()
+
+
+class Stopping(_OfRun):
+    """End a run: its budget is spent, patience is lost, the loss broke off, or Ctrl-C."""
+
+    interrupted = False
+
+    @contextlib.contextmanager
+    def interrupts_noted(self) -> Iterator[None]:
+        """Let the first Ctrl-C end the run after a whole batch, and a second one at once.
+
+        Python drops a KeyboardInterrupt that falls into a destructor, and the end of a Keras epoch
+        runs many: the training would go on.
+        """
+        if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+            yield
+            return
+
+        def note(number, frame):
+            self.interrupted = True
+            signal.signal(signal.SIGINT, before)
+
+        before = signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.interrupted:
+            raise KeyboardInterrupt
+        if not math.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"the loss became {logs['loss']} at step {self.run.step}. Try a lower learning "
+                f"rate than {self.run.recipe.learning_rate:g}, or a clipnorm; the last checkpoint "
+                "is whole"
+            )
+        if self.run.done >= 1:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        patience = self.run.recipe.patience
+        if patience is not None and epoch - self.run.history.best >= patience:
+            self.model.stop_training = True

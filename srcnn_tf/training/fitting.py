@@ -1,0 +1,203 @@
+"""`fit`: Keras's `model.fit` with the course's habits built in.
+
+Random crops that never repeat, PSNR on held-out training images, averaged weights, checkpoints that
+survive a kill.
+"""
+
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from srcnn_tf.images.pixels import as_float
+from srcnn_tf.metrics import PSNR, Protocol
+from srcnn_tf.optimizers import OPTIMIZERS, LayerRates
+from srcnn_tf.pairs import image_pair, random_crops
+from srcnn_tf.probes import scale_of
+from srcnn_tf.training.callbacks import (
+    PROGRESS,
+    Checkpoints,
+    Pace,
+    ProgressLine,
+    Recorder,
+    Run,
+    Stopping,
+)
+from srcnn_tf.training.recipe import History, Recipe
+
+_VALIDATION_SIDE = 192
+
+
+def split_validation(
+    images: Sequence[np.ndarray], every: int = 10
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Hold out every tenth training image for validation; test images choose nothing.
+
+    Exact copies of held-out images are dropped (T91 holds one photograph twice).
+
+    Args:
+        images: the training images; neighbours in the list that show one scene may be parted.
+        every: hold out one image in so many.
+
+    Returns:
+        The images to train on and the images to validate on.
+
+    Raises:
+        ValueError: too few images to hold one out.
+    """
+    if not 1 < every <= len(images):
+        raise ValueError(f"cannot hold out one in {every} of {len(images)} images")
+    held_out = list(images[every - 1 :: every])
+    train = [
+        image for image in images if not any(np.array_equal(image, other) for other in held_out)
+    ]
+    return train, held_out
+
+
+def fit(
+    model: keras.Model,
+    train_images: Sequence[np.ndarray],
+    validation_images: Sequence[np.ndarray],
+    recipe: Recipe,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    about: Mapping | None = None,
+) -> History:
+    """Train a model; it ends with the averaged weights of the best validation epoch.
+
+    Scale and channels are the model's own. Progress is one line with the time left. With a folder,
+    each epoch leaves there `progress.json`, the state to resume from, and the best epoch's averaged
+    weights, `best-N.weights.h5`; a kill loses no more than the epoch it falls into.
+
+    Args:
+        model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`; compiled anew here.
+        train_images: photographs `[H, W, c']` in [0, 1].
+        validation_images: training images that are held out, never test images. A centre crop
+            of each is scored after every epoch, under the protocol; all crops are as large as
+            the smallest of the images, and at most 192 pixels a side.
+        recipe: how to train.
+        folder: where to keep checkpoints; made if it is not there. None keeps none.
+        resume: go on with the run in `folder`, if there is one.
+        callbacks: more of Keras's callbacks; in `on_test_end` they see the averaged weights.
+        about: what else the run depends on, such as its data, as JSON; kept in `folder`.
+
+    Returns:
+        The run's history, from its very start if resumed.
+
+    Raises:
+        ValueError: images or recipe do not fit the model (see `pairs.random_crops`); the run in
+            `folder` followed another recipe, or depended on something else.
+        FileExistsError: `folder` holds a run and `resume` is false.
+        FloatingPointError: the loss became NaN or infinite.
+        KeyboardInterrupt: Ctrl-C, or a notebook's stop button; the last checkpoint is whole.
+
+    Derived in lesson 03.
+    """
+    channels, scale = model.input_shape[-1], scale_of(model)
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Run(recipe)
+        recorder, stopping = Recorder(run), Stopping(run)
+        checkpoints = Checkpoints(run, recorder, Path(folder or scratch), about or {}, resume)
+        batches = random_crops(
+            train_images,
+            scale,
+            recipe.hr_patch,
+            recipe.batch_size,
+            channels=channels,
+            flips=recipe.flips,
+            rotations=recipe.rotations,
+            rescale=recipe.rescale,
+            degradation=recipe.degradation,
+            seed=recipe.seed,
+            first_batch=run.step,
+        )
+        lr_images, hr_images = _validation_batch(validation_images, scale, channels, recipe)
+        model.compile(
+            _optimizer(model, recipe),
+            loss=recipe.loss,
+            metrics=[PSNR(Protocol(border=scale))],
+            jit_compile=recipe.jit_compile,
+        )
+        checkpoints.restore(model)
+        # Outermost first: when the recorder sees the end of a validation, the averaged weights are
+        # still in the model; at the end of an epoch, the trained ones are back.
+        own = [Pace(run), recorder, checkpoints, ProgressLine(run), stopping]
+        swap = [keras.callbacks.SwapEMAWeights()] if recipe.ema is not None else []
+        done = len(run.history.step)
+        epochs = sys.maxsize  # a run of minutes ends when they are over
+        if recipe.steps:
+            epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
+        with stopping.interrupts_noted():
+            model.fit(
+                batches,
+                validation_data=(lr_images, hr_images),
+                validation_batch_size=len(lr_images),
+                initial_epoch=done,
+                epochs=epochs,
+                steps_per_epoch=recipe.steps_per_epoch,
+                callbacks=[*own, *callbacks, *swap],
+                shuffle=False,  # the crops are random already
+                verbose=0,
+            )
+        model.set_weights(checkpoints.best_weights())
+    return run.history
+
+
+def load_history(folder: str | Path) -> History:
+    """Return the history of a run that `fit` keeps in a folder; empty before its first epoch."""
+    path = Path(folder) / PROGRESS
+    return History(**json.loads(path.read_text())["history"]) if path.exists() else History()
+
+
+def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer:
+    """Make the recipe's optimizer, with a rate of its own for each layer that the recipe names."""
+    make = OPTIMIZERS[recipe.optimizer]
+    settings: dict[str, Any] = {
+        "learning_rate": recipe.learning_rate,
+        "global_clipnorm": recipe.clipnorm,
+        "use_ema": recipe.ema is not None,
+        "ema_momentum": recipe.ema if recipe.ema is not None else 0.99,  # Keras wants a number
+    }
+    if not recipe.rate_factors:
+        return make(**settings)
+    layers = {layer.name: layer for layer in model.layers if layer.trainable_variables}
+    for name in recipe.rate_factors:
+        if name not in layers:
+            raise ValueError(
+                f"rate_factors names {name!r}; the layers that train are {', '.join(layers)}"
+            )
+    factors = [
+        recipe.rate_factors.get(layer.name, 1)
+        for layer in layers.values()
+        for _ in layer.trainable_variables
+    ]
+    return LayerRates(make(), factors, **settings)
+
+
+def _validation_batch(
+    images: Sequence[np.ndarray], scale: int, channels: int, recipe: Recipe
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
+    if not images:
+        raise ValueError("there are no validation images: hold some out with split_validation")
+    images = [as_float(image) for image in images]
+    side = min(_VALIDATION_SIDE, *(side for image in images for side in image.shape[:2]))
+    if side < recipe.hr_patch:
+        raise ValueError(
+            f"a validation image has a side of {side} pixels: it must be at least as large as the "
+            f"training crops, {recipe.hr_patch}"
+        )
+    pairs = []
+    for number, image in enumerate(images):
+        top, left = ((length - side) // 2 for length in image.shape[:2])
+        crop = image[top : top + side, left : left + side]
+        pairs.append(image_pair(crop, scale, channels, recipe.degradation, number))
+    lr_images, hr_images = zip(*pairs, strict=True)
+    return np.stack(lr_images), np.stack(hr_images)

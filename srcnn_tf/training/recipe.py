@@ -1,0 +1,139 @@
+"""How a model is trained, and what a run of it measured."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+import keras
+import numpy as np
+
+from srcnn_tf.optimizers import OPTIMIZERS
+from srcnn_tf.pairs.degradation import BICUBIC, Degradation
+
+SCHEDULES = ("cosine", "constant", "exponential")
+WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. The defaults suit SRCNN and FSRCNN with a bicubic start.
+
+    Attributes:
+        steps: length of the run in batches, or None for a run of `minutes`.
+        minutes: length of the run in minutes of training, or None for a run of `steps`.
+        optimizer: a key of `optimizers.OPTIMIZERS`: "adam", "soap", "rmsprop", or "sgd" (with
+            momentum 0.9).
+        learning_rate: the rate that the schedule multiplies.
+        rate_factors: layer name to a factor of its rate, such as `{"reconstruction": 0.1}`, the
+            SRCNN paper's; layers that are not named have 1.
+        schedule: "cosine" (up from 0 in the first tenth, then down to 0), "constant", or
+            "exponential" (times `decay` after each batch).
+        decay: factor of the exponential schedule, in (0, 1].
+        ema: momentum of the exponential moving average of weights that is validated and kept, from
+            0 (the latest weights alone) to below 1, or None for none.
+        clipnorm: largest norm of a step's whole gradient, or None.
+        loss: a Keras loss or its name.
+        hr_patch: side of an HR crop in pixels, a multiple of the model's scale.
+        batch_size: crops in a batch.
+        flips: see `pairs.random_crops`, as the next three.
+        rotations: turn crops by multiples of 90°.
+        rescale: factors of additional smaller copies of the images.
+        degradation: what makes the LR images; see `pairs.Degradation`.
+        steps_per_epoch: batches from one validation and checkpoint to the next.
+        patience: epochs without a better validation PSNR before the run stops early, or None.
+        seed: of the crops. (The weights' seed belongs to the model's builder.)
+        jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. What it does to
+            a step on a CPU, `speed/steps.py` measures.
+
+    Raises:
+        ValueError: an unknown name, or a number out of its range.
+    """
+
+    steps: int | None = 4000
+    minutes: float | None = None
+    optimizer: str = "adam"
+    learning_rate: float = 2e-3
+    rate_factors: Mapping[str, float] = field(default_factory=dict)
+    schedule: str = "cosine"
+    decay: float = 0.9975
+    ema: float | None = 0.99
+    clipnorm: float | None = 0.1
+    loss: str | Callable = "mse"
+    hr_patch: int = 48
+    batch_size: int = 16
+    flips: bool = True
+    rotations: bool = True
+    rescale: Sequence[float] = ()
+    degradation: Degradation = BICUBIC
+    steps_per_epoch: int = 100
+    patience: int | None = None
+    seed: int = 0
+    jit_compile: bool | str = "auto"
+
+    def __post_init__(self):
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("give either steps or minutes, and None for the other")
+        for name in ("steps", "minutes", "learning_rate", "steps_per_epoch", "patience"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value}: it must be above 0")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(f"ema is {self.ema}: it must be at least 0 and below 1, or None")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay is {self.decay}: it must be above 0 and at most 1")
+        for name, factor in self.rate_factors.items():
+            if factor < 0:
+                raise ValueError(f"the rate factor of {name!r} is {factor}: it must be at least 0")
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}"
+                )
+
+    def done(self, step: int, seconds: float) -> float:
+        """Return which part of the run is over, in [0, 1]."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        return min(1.0, seconds / (60 * self.minutes))  # type: ignore[operator]
+
+    def rate(self, step: int, seconds: float) -> float:
+        """Return the learning rate after so many steps and seconds."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        if self.schedule == "exponential":
+            return self.learning_rate * self.decay**step
+        done = self.done(step, seconds)
+        return self.learning_rate * min(1, done / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
+
+
+@dataclass
+class History:
+    """What a run measured, one entry for each epoch.
+
+    Attributes:
+        step: batches since the start.
+        seconds: time spent in training since the start, validation and checkpoints included.
+        loss: training loss, mean over the epoch.
+        psnr: validation PSNR in dB, of the averaged weights.
+    """
+
+    step: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    psnr: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> int:
+        """The epoch with the highest validation PSNR, counted from 0."""
+        return int(np.argmax(self.psnr))
+
+
+def recipe_as_json(recipe: Recipe) -> dict:
+    """Return a recipe as JSON gives it back: tuples as lists, a loss by its name or settings."""
+    loss = recipe.loss
+    if isinstance(loss, keras.losses.Loss):
+        loss = loss.get_config()
+    elif not isinstance(loss, str):
+        loss = loss.__name__
+    return json.loads(json.dumps(asdict(replace(recipe, loss=loss))))
