@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import ModuleType
 
@@ -101,7 +102,7 @@ def _check_split(name: str | Path, split: str | None, splits: tuple[str, ...]) -
         raise ValueError(f"unknown split {split!r} of {name}: {there_are}")
 
 
-def fetch(registry) -> list[Path]:
+def fetch(registry: Traversable) -> list[Path]:
     """Fetch the files of a registry into the cache, verify them, and return their paths.
 
     Args:

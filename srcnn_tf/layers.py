@@ -9,7 +9,7 @@ from srcnn_tf.images.resizing import resize_weights
 _KEYS = 2  # pixels on each side that Keys' kernel can touch
 
 
-def depth_to_space(phases, scale: int):
+def depth_to_space(phases: keras.KerasTensor, scale: int) -> keras.KerasTensor:
     """Rearrange `[n, h, w, scale²·c]` into `[n, scale·h, scale·w, c]`, as `tf.nn.depth_to_space`.
 
     Channel (a·scale + b)·c + k of a pixel becomes channel k at row a, column b of its block

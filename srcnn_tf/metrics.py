@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from srcnn_tf.images.pixels import to_channels
 
+Images = np.ndarray | tf.Tensor
 COLOURS = ("luma", "full-range luma", "rgb")
 SSIM_WINDOW = 11  # pixels a side
 _FULL_RANGE_LUMA = (0.299, 0.587, 0.114)
@@ -66,7 +67,7 @@ class Protocol:
         return tf.reduce_sum(rgb * _FULL_RANGE_LUMA, axis=-1, keepdims=True)
 
 
-def mse(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
+def mse(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
     """Mean squared error of each image, averaged over its pixels and channels.
 
     Args:
@@ -85,7 +86,7 @@ def mse(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
     return _compare(hr_images, sr_images, protocol, _mse)
 
 
-def psnr(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
+def psnr(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
     """Peak signal-to-noise ratio of each image: 10 log10(255² / MSE), in dB.
 
     Takes, returns and raises what `mse` does; infinite for equal images.
@@ -99,7 +100,7 @@ def psnr(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
     return _compare(hr_images, sr_images, protocol, _psnr)
 
 
-def ssim(hr_images, sr_images, protocol: Protocol) -> tf.Tensor:
+def ssim(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
     """Structural similarity of each image: 11×11 Gaussian window of σ 1.5, K1 0.01, K2 0.03.
 
     Takes and raises what `mse` does; also raises a ValueError for images that are smaller than
@@ -127,7 +128,9 @@ def _ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
     return tf.image.ssim(hr, sr, max_val=255)
 
 
-def _compare(hr_images, sr_images, protocol: Protocol, measure: Callable) -> tf.Tensor:
+def _compare(
+    hr_images: Images, sr_images: Images, protocol: Protocol, measure: Callable
+) -> tf.Tensor:
     if not tf.is_symbolic_tensor(sr_images):
         _check(np.asarray(hr_images), np.asarray(sr_images), protocol)
     single = len(hr_images.shape) == 3

@@ -24,9 +24,7 @@ def test_the_table_is_read_without_tensorflow_or_keras():
 def test_no_other_file_of_library_tools_or_makefile_lists_the_networks():
     """A docstring or a benchmark may name one as an example; a second list names them all."""
     files = [*(ROOT / "srcnn_tf").rglob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "Makefile"]
-    files = [
-        file for file in files if file.parent.name != "checks"
-    ]  # exercises
+    files = [file for file in files if file.parent.name != "checks"]  # exercises
     for file in files:
         text = file.read_text()
         named = [n for n in networks.networks() if re.search(rf'"{re.escape(n)}["+:]', text)]

@@ -1,7 +1,10 @@
 """The package as others meet it: installed from a wheel, imported in any order, read by Keras."""
 
+import importlib
+import inspect
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -12,6 +15,7 @@ import pytest
 from packaging.version import Version
 from test_training import RECIPE, images
 
+import srcnn_tf
 from srcnn_tf.losses import Charbonnier
 from srcnn_tf.models import build, fsrcnn
 from srcnn_tf.training import fit
@@ -151,3 +155,39 @@ def test_paths_that_saved_notebooks_use_go_on_working():
     named = (multiply_adds, published, score, walk, feature_maps, filters, read_image, write_image)
     assert all(map(callable, (*named, check_scale, degrade_weights, graph_function)))
     assert (len(SCHEDULES), MOMENTA) == (4, (0.9, 0.99, 0.999))
+
+
+def signatures():
+    """Yield the public functions and methods of the library, without those that Keras names."""
+    for module in pkgutil.walk_packages(srcnn_tf.__path__, "srcnn_tf."):
+        if module.name == "srcnn_tf.__main__" or ".checks" in module.name:
+            continue
+        things = vars(importlib.import_module(module.name)).items()
+        for name, thing in things:
+            if name.startswith("_") or getattr(thing, "__module__", "") != module.name:
+                continue
+            if inspect.isfunction(thing):
+                yield f"{module.name}.{name}", thing
+            if inspect.isclass(thing):
+                for method, function in vars(thing).items():
+                    inherited = any(hasattr(base, method) for base in thing.__bases__)
+                    own = method == "__init__" or not (method.startswith("_") or inherited)
+                    if own and inspect.isfunction(function):
+                        yield f"{module.name}.{name}.{method}", function
+
+
+def test_public_signatures_are_typed():
+    found = dict(signatures())
+    assert len(found) > 80
+    for name, function in found.items():
+        signature = inspect.signature(function)
+        untyped = [
+            parameter.name
+            for parameter in signature.parameters.values()
+            if parameter.annotation is parameter.empty
+            and parameter.kind is not parameter.VAR_KEYWORD
+            and parameter.name != "self"
+        ]
+        assert not untyped, f"{name} has untyped {untyped}"
+        if not name.endswith("__init__"):
+            assert signature.return_annotation is not signature.empty, name

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from srcnn_tf import datasets
+from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.losses import Charbonnier
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn, srcnn
@@ -138,6 +139,33 @@ def test_an_ema_of_momentum_0_is_the_latest_weights():
     unaveraged, _ = train(replace(RECIPE, ema=None))
     for one, other in zip(latest.get_weights(), unaveraged.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def residual():
+    """A network that adds to the enlarged image: what its layers round does not touch the image."""
+    lr_images = keras.Input((None, None, 1))
+    maps = enlarged = BicubicUpsampling(2)(lr_images)
+    for _ in range(3):
+        maps = keras.layers.Conv2D(16, 3, padding="same", activation="relu")(maps)
+    detail = keras.layers.Conv2D(1, 3, padding="same", kernel_initializer="zeros")(maps)
+    return keras.Model(lr_images, keras.layers.Add()([enlarged, detail]))
+
+
+def test_mixed_precision_learns_as_float32_does_and_leaves_float32_behind():
+    recipe, start = replace(RECIPE, steps=100, ema=0.9), residual().get_weights()
+    scores = []
+    for precision in ("float32", "mixed"):
+        model = residual()
+        model.set_weights(start)
+        history = fit(model, *images(), replace(recipe, precision=precision))
+        scores.append(max(history.psnr))
+    assert scores[0] != scores[1]
+    assert scores[1] == pytest.approx(scores[0], abs=0.05)
+    bicubic = evaluate(BicubicUpsampling(2), evaluation_pairs(images()[1], 2), Protocol(2)).psnr
+    assert min(scores) > bicubic + 0.2
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert model(images()[1][0][None, :20, :20]).dtype == "float32"
 
 
 def test_the_degradation_reaches_crops_and_validation():
@@ -300,6 +328,7 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on():
         ({"decay": 1.5}, r"decay is 1\.5"),
         ({"ema": 1.0}, r"ema is 1\.0"),
         ({"ema": -0.1}, r"ema is -0\.1"),
+        ({"precision": "float16"}, "unknown precision 'float16': choose one of float32, mixed"),
         ({"rate_factors": {"mapping": -1}}, "rate factor of 'mapping' is -1"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"minutes": 2}, "either steps or minutes"),

@@ -192,6 +192,36 @@ class ProgressLine(_OfRun):
         self.bar.refresh()
 
 
+class Precision(_OfRun):
+    """Train in bfloat16, all layers with weights but the last, and validate in float32."""
+
+    def __init__(self, run: Run, model: keras.Model):
+        super().__init__(run)
+        weighted = [layer for layer in model.layers if layer.weights]
+        self.layers = weighted[:-1] if run.recipe.precision == "mixed" else []
+
+    def _compute_in(self, policy: str) -> None:
+        for layer in self.layers:
+            layer.dtype_policy = policy
+
+    def on_train_begin(self, logs=None):
+        self._compute_in("mixed_bfloat16")
+
+    def on_test_begin(self, logs=None):
+        self._compute_in("float32")
+
+    def on_test_end(self, logs=None):
+        self._compute_in("mixed_bfloat16")
+
+    @contextlib.contextmanager
+    def restored(self) -> Iterator[None]:
+        """Leave the model computing in float32, however its run ends."""
+        try:
+            yield
+        finally:
+            self._compute_in("float32")
+
+
 class Stopping(_OfRun):
     """End a run: its budget is spent, patience is lost, the loss broke off, or Ctrl-C."""
 

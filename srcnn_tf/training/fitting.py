@@ -24,6 +24,7 @@ from srcnn_tf.training.callbacks import (
     PROGRESS,
     Checkpoints,
     Pace,
+    Precision,
     ProgressLine,
     Recorder,
     Run,
@@ -134,7 +135,8 @@ def fit(
         epochs = sys.maxsize  # a run of minutes ends when they are over
         if recipe.steps:
             epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
-        with stopping.interrupts_noted():
+        precision = Precision(run, model)
+        with stopping.interrupts_noted(), precision.restored():
             model.fit(
                 batches,
                 validation_data=(lr_images, hr_images),
@@ -142,7 +144,7 @@ def fit(
                 initial_epoch=done,
                 epochs=epochs,
                 steps_per_epoch=recipe.steps_per_epoch,
-                callbacks=[*own, *callbacks, *swap],
+                callbacks=[*own, precision, *callbacks, *swap],
                 shuffle=False,  # the crops are random already
                 verbose=0,
             )

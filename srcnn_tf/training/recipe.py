@@ -12,6 +12,7 @@ from srcnn_tf.optimizers import OPTIMIZERS
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation
 
 SCHEDULES = ("cosine", "constant", "exponential")
+PRECISIONS = ("float32", "mixed")
 WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
 
 
@@ -43,6 +44,9 @@ class Recipe:
         steps_per_epoch: batches from one validation and checkpoint to the next.
         patience: epochs without a better validation PSNR before the run stops early, or None.
         seed: of the crops. (The weights' seed belongs to the model's builder.)
+        precision: "float32", or "mixed": layers compute in bfloat16, the last one, all weights and
+            the loss stay in float32. Faster on GPUs, and for wide networks on CPUs with AMX; for
+            residual ones, since where layers carry the image itself it is rounded too.
         jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. What it does to
             a step on a CPU, `speed/steps.py` measures.
 
@@ -69,6 +73,7 @@ class Recipe:
     steps_per_epoch: int = 100
     patience: int | None = None
     seed: int = 0
+    precision: str = "float32"
     jit_compile: bool | str = "auto"
 
     def __post_init__(self):
@@ -85,7 +90,8 @@ class Recipe:
         for name, factor in self.rate_factors.items():
             if factor < 0:
                 raise ValueError(f"the rate factor of {name!r} is {factor}: it must be at least 0")
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}"
