@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def number(
     expected: float,
     tolerance: float = 1e-6,
     hint: str = "",
-    slips: Mapping[float, str] | None = None,
+    slips: Mapping[Any, str] | None = None,
     what: str = "Your answer",
 ) -> None:
     """Compare an answer with a number.

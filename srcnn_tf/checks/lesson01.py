@@ -46,7 +46,7 @@ def _shrink_weights(size: int, scale: int, a: float, antialias: bool) -> np.ndar
 
 def _moved(**settings) -> float:
     """Return how far settings of `_shrink_weights` move bicubic's PSNR at ×3, in dB."""
-    scores = {"protocol": [], "slip": []}
+    scores: dict[str, list[float]] = {"protocol": [], "slip": []}
     for photograph in datasets.load("samples", "test"):
         lr_image, hr_image = image_pair(photograph, 3)
         matrices = (
@@ -57,7 +57,7 @@ def _moved(**settings) -> float:
         for name, lr in (("protocol", lr_image), ("slip", slipped)):
             sr_image = resize(lr, hr_image.shape[:2])
             scores[name].append(float(metrics.psnr(hr_image, sr_image, Protocol(border=3))))
-    return np.mean(scores["slip"]) - np.mean(scores["protocol"])
+    return float(np.mean(scores["slip"]) - np.mean(scores["protocol"]))
 
 
 @exercise("E01.3")
@@ -71,7 +71,7 @@ def shrinking(rng, shrink_weights, moved_by_a, moved_by_antialiasing) -> str:
             where = f"at ×{scale} with a = {a:.3g}, antialias = {antialias}"
             demand(np.allclose(given.sum(axis=1), 1, atol=1e-6), f"Rows do not sum to 1 {where}.")
             expected = _shrink_weights(size, scale, a, antialias)
-            inner, outer = slice(2, -2), [0, -1]
+            inner, outer = np.arange(size // scale)[2:-2], np.array([0, -1])
             hints = [(inner, f"Interior weights differ {where}.")]
             hints += [(outer, f"The inside is right, the border is not, {where}: mirror.")]
             for rows, hint in hints:
@@ -93,14 +93,14 @@ def blur(rng, blurred_psnr) -> str:
     """Compare the score of blurred LR images at several widths."""
     photographs = datasets.load("samples", "test")
     for sigma in (0.0, *rng.uniform(1, 3, 1).round(2).tolist()):
-        scores = {"right": [], "border": [], "blur": []}
+        scores: dict[str, list[float]] = {"right": [], "border": [], "blur": []}
         for photograph in photographs:
             lr_image, hr_image = image_pair(photograph, 4, degradation=Degradation(blur=sigma))
             sr_image = resize(lr_image, hr_image.shape[:2])
-            sharp = resize(image_pair(photograph, 4)[0], hr_image.shape[:2])
+            unblurred = resize(image_pair(photograph, 4)[0], hr_image.shape[:2])
             scores["right"].append(metrics.psnr(hr_image, sr_image, Protocol(border=4)))
             scores["border"].append(metrics.psnr(hr_image, sr_image, Protocol(border=0)))
-            scores["blur"].append(metrics.psnr(hr_image, sharp, Protocol(border=4)))
+            scores["blur"].append(metrics.psnr(hr_image, unblurred, Protocol(border=4)))
         right, border, sharp = (float(np.mean(values)) for values in scores.values())
         slips = {border: "You keep the border: Protocol(border=4).", sharp: "Is the blur in it?"}
         given = call(blurred_psnr, sigma)

@@ -82,7 +82,7 @@ def flips(rng, paired_flip) -> str:
     """Flip batches of random pixels under several keys, each twice."""
     lr_images = rng.random((32, 4, 5, 1), np.float32)
     hr_images = rng.random((32, 8, 10, 1), np.float32)
-    drawn = []
+    turns = []
     for key in ([int(seed), i] for i, seed in enumerate(rng.integers(0, 99, 4)) for _ in "ab"):
         given = call(paired_flip, lr_images, hr_images, key)
         try:
@@ -94,8 +94,8 @@ def flips(rng, paired_flip) -> str:
             np.array_equal(turned, _turned(hr_given, hr_images, "HR crops")),
             "LR and HR of one pair are not turned alike: they need the same draw.",
         )
-        drawn.append(turned)
-    drawn = np.array(drawn)
+        turns.append(turned)
+    drawn = np.array(turns)
     demand(drawn.any(), "No pair is ever mirrored.")
     hint = "All pairs of a batch are turned alike: draw once for each pair."
     demand((drawn.any(axis=1) & ~drawn.all(axis=1)).any(), hint)
@@ -136,7 +136,7 @@ def _gain(train_sigma: float, test_sigma: float) -> float:
             metrics.psnr(hr_image, image, Protocol(border=2)) for image in (sharpened, enlarged)
         )
         gains.append(float(ours - bicubic))
-    return np.mean(gains)
+    return float(np.mean(gains))
 
 
 @exercise("E02.5")
@@ -152,7 +152,7 @@ def cameras(rng, gain, safest) -> str:
         hint = "Do both, filter and bicubic, see the test camera's LR image?"
         number(given, right, 0.15 + abs(right) / 10, hint, slips, where)
     worst = {s: min(_gain(s, test) for test in (0.0, 0.5, 1.0, 2.0)) for s in (0.0, 0.5, 1.0, 2.0)}
-    best = max(worst, key=worst.get)
+    best = max(worst, key=lambda camera: worst[camera])
     slips = {
         2.0: "It gains most on its own camera; what does it do on a sharp one?",
         1.0: "Look at its worst camera, not its best.",

@@ -105,7 +105,7 @@ def _ensemble_gain() -> float:
             metrics.psnr(hr_images, a, Protocol(border=3)) for a in (answers.mean(0), answers[0])
         )
         gains.append(float(eight[0] - one[0]))
-    return np.mean(gains)
+    return float(np.mean(gains))
 
 
 @exercise("E03.3")

@@ -80,8 +80,8 @@ def seen_backwards(rng, influence, widths) -> str:
     demand(given.tolist() != expected[::-1], "Even and odd are swapped.")
     demand(given.max() < 2 * expected[0], "Count LR pixels, not HR pixels.")
     hint = "Count rows with any influence; numbers far below 1e-3 count too."
-    for value, right, what in zip(given, expected, ("even", "odd"), strict=True):
-        number(value, right, hint=hint, what=f"The width at {what} places")
+    for value, width, what in zip(given, expected, ("even", "odd"), strict=True):
+        number(value, width, hint=hint, what=f"The width at {what} places")
     return "Nine taps do not divide by 2: one phase sees farther than its neighbour."
 
 
@@ -131,7 +131,8 @@ def _excess() -> dict[tuple[int, int], float]:
 @exercise("E04.3")
 def prices(rng, price, opponents, allies) -> str:
     """Price sets of maps in two networks on other crops, then compare the two pairs."""
-    pairs = _crops(*rng.integers(0, 200, 2), 30)
+    top, left = rng.integers(0, 200, 2)
+    pairs = _crops(top, left, 30)
     for name in ("srcnn-9-1-5", "srcnn-9-5-5"):
         network = load_pretrained(name, 3)
         before = network.get_weights()
@@ -150,7 +151,8 @@ def prices(rng, price, opponents, allies) -> str:
         }
         number(given, right, 0.005, f"It is that of {indices} in {name}.", slips, "The price")
     excess = _excess()
-    extremes = {"opponents": min(excess, key=excess.get), "allies": max(excess, key=excess.get)}
+    least, most = (pick(excess, key=lambda couple: excess[couple]) for pick in (min, max))
+    extremes = {"opponents": least, "allies": most}
     given = {"opponents": array(opponents).ravel(), "allies": array(allies).ravel()}
     for name, other in (("opponents", "allies"), ("allies", "opponents")):
         couple = set(given[name].tolist())
@@ -188,12 +190,12 @@ def silent_map(rng, silence, wrong_maps) -> str:
         right = _silenced(network, lr_images, "mapping", [index])
         demand(np.allclose(given, right, atol=1e-5), "More, or other, than that one map is gone.")
     biases = load_pretrained("srcnn-9-1-5", 3).get_layer("mapping").bias.numpy()
-    given = set(array(wrong_maps, what="`wrong_maps`").ravel().tolist())
+    named = set(array(wrong_maps, what="`wrong_maps`").ravel().tolist())
     harmless, affected = (set(np.flatnonzero(c).tolist()) for c in (biases <= 0, biases > 0))
-    demand(given != harmless, "These are the maps where the bug does no harm.")
-    strays = given - affected
+    demand(named != harmless, "These are the maps where the bug does no harm.")
+    strays = named - affected
     demand(not strays, f"{len(strays)} of your maps had the right price: what does ReLU leave?")
-    missing = len(affected - given)
+    missing = len(affected - named)
     demand(not missing, f"{missing} map{'s' if missing > 1 else ''} with a wrong price missing.")
     return f"ReLU hides the bug in {len(harmless)} maps of 32: test on a map where it can show."
 

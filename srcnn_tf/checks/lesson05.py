@@ -19,13 +19,13 @@ from srcnn_tf.probes import multiply_adds
 def counting(_rng, weights, ratios, corrected) -> str:
     """Count weights and multiply-adds."""
     small = build("fsrcnn-s", 3)
-    right = int(sum(np.prod(layer.kernel.shape) for layer in small.layers[::2]))
+    count = int(sum(np.prod(layer.kernel.shape) for layer in small.layers[::2]))
     slips = {
         small.count_params(): "Biases and slopes are not counted.",
-        right - 81 * 32: "The deconvolution has weights too.",
-        right + 9 * 25: "m = 1: one mapping layer.",
+        count - 81 * 32: "The deconvolution has weights too.",
+        count + 9 * 25: "m = 1: one mapping layer.",
     }
-    number(weights, right, hint="Count layer by layer: f·f·in·out.", slips=slips, what="`weights`")
+    number(weights, count, hint="Count layer by layer: f·f·in·out.", slips=slips, what="`weights`")
     given = array(ratios, what="`ratios`").ravel()
     demand(given.size == 2, "`ratios` should be two numbers, at ×3 and at ×2.")
     for value, scale in zip(given, (3, 2), strict=True):
@@ -142,15 +142,15 @@ def levelling(rng, level, gain_by_scaling, gain_by_adding) -> str:
             demand(np.allclose(given, right, atol=1e-4), hint)
     scaling, adding = _levelled_gains().values()
     hint = "Level `start` at ×4 and score it."
-    for name, value, right, other in (
+    for name, value, gain, other_gain in (
         ("`gain_by_scaling`", gain_by_scaling, scaling, adding),
         ("`gain_by_adding`", gain_by_adding, adding, scaling),
     ):
         slips = {
-            other: "The two gains are swapped.",
-            right + _bicubic_db(): "Take bicubic's PSNR off.",
+            other_gain: "The two gains are swapped.",
+            gain + _bicubic_db(): "Take bicubic's PSNR off.",
         }
-        number(value, right, 0.02, hint, slips, name)
+        number(value, gain, 0.02, hint, slips, name)
     return "Flat areas are flat both ways; what a tap does to an edge is another matter."
 
 

@@ -1,6 +1,8 @@
 """Checks of the exercises to lesson 06, training choices."""
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import keras
 import numpy as np
@@ -166,17 +168,17 @@ def two_switches(rng, gradients, batch_score) -> str:
             (False, True): "While it trains, a map is normalised by its own batch.",
         }
         if not _equal(given, right):
-            hints = [text for slip, text in hints.items() if _equal(given, expected[slip])]
-            raise Wrong([*hints, "The gradients are not those of the mean squared error."][0])
+            found = [text for slip, text in hints.items() if _equal(given, expected[slip])]
+            raise Wrong([*found, "The gradients are not those of the mean squared error."][0])
     model = _normalised(rng, 0.4)
     weights = model.get_weights()
-    right, batch = (
+    alone, batch = (
         float(np.mean(psnr(hr_images, np.asarray(model(lr_images, training=t)), Protocol(2))))
         for t in (False, True)
     )
     model.set_weights(weights)
     slips = {batch: "An image's score still depends on the images beside it."}
-    number(call(batch_score, model, lr_images, hr_images), right, 0.01, "", slips, "The score")
+    number(call(batch_score, model, lr_images, hr_images), alone, 0.01, "", slips, "The score")
     return "Clip and normalise by the averages in use; do neither in training."
 
 
@@ -190,7 +192,8 @@ def _average(weights: np.ndarray, momentum: float) -> np.ndarray:
 @cache
 def _gains() -> np.ndarray:
     """Return what averages gain in dB, schedules down, momenta across, a mean over four seeds."""
-    walks = [[walk(seed, **changes) for seed in range(4)] for changes in SCHEDULES.values()]
+    schedules: Mapping[str, Any] = SCHEDULES
+    walks = [[walk(seed, **changes) for seed in range(4)] for changes in schedules.values()]
     gains = [
         [[score(_average(w, m)) - score(w[-1]) for m in MOMENTA] for w in each] for each in walks
     ]

@@ -106,7 +106,11 @@ def _distances(number_of: int, top: int, left: int, shift: int) -> tuple[float, 
 
     sigma = brentq(missing, 0.05, 30, xtol=1e-3)
     rolled = np.roll(original, (-shift, -shift), (0, 1))
-    return tuple(_feature_distance(original, i) for i in (shifted, blurred(sigma), rolled))
+    return (
+        _feature_distance(original, shifted),
+        _feature_distance(original, blurred(sigma)),
+        _feature_distance(original, rolled),
+    )
 
 
 def _window(number_of: int, top: int, left: int) -> np.ndarray:

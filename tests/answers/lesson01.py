@@ -6,7 +6,7 @@ import tensorflow as tf
 from srcnn_tf import datasets, metrics
 from srcnn_tf.images import apply_weights, quantise, resize, resize_weights
 from srcnn_tf.metrics import Protocol
-from srcnn_tf.pairs import degrade, degrade_weights, image_pair
+from srcnn_tf.pairs import Degradation, degrade, degrade_weights, image_pair
 
 HALF = np.array([111, 29, -9, -3]) / 256
 WEIGHTS = np.array([*HALF[::-1], *HALF])
@@ -29,10 +29,10 @@ def shrink_weights(size, scale, a=-0.5, antialias=True, mirror=True):
     return weights / weights.sum(1, keepdims=True)
 
 
-def blurred_psnr(blur_sigma, border=4, **settings):
+def blurred_psnr(sigma, border=4):
     scores = []
     for photograph in datasets.load("samples", "test"):
-        lr_image, hr_image = image_pair(photograph, 4, **{"blur_sigma": blur_sigma, **settings})
+        lr_image, hr_image = image_pair(photograph, 4, degradation=Degradation(blur=sigma))
         sr_image = resize(lr_image, hr_image.shape[:2])
         scores.append(metrics.psnr(hr_image, sr_image, Protocol(border=border)))
     return np.mean(scores)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from srcnn_tf import datasets
 from srcnn_tf.images import apply_weights, resize
 from srcnn_tf.metrics import Protocol, psnr
-from srcnn_tf.pairs import degrade, degrade_weights, image_pair
+from srcnn_tf.pairs import Degradation, degrade, degrade_weights, image_pair
 
 
 def cut(image, top, left, side, scale):
@@ -86,7 +86,7 @@ def stateful(lr_images, hr_images, key):
 def learnt(sigma):
     patches, targets = [], []
     for photograph in datasets.load("samples", "train")[:3]:
-        lr_image, hr_image = image_pair(photograph, 2, blur_sigma=sigma)
+        lr_image, hr_image = image_pair(photograph, 2, degradation=Degradation(blur=sigma))
         enlarged = resize(lr_image, hr_image.shape[:2])[None]
         patch = tf.image.extract_patches(enlarged, *([1, n, n, 1] for n in (9, 5, 1)), "VALID")
         patches.append(np.reshape(patch, [-1, 81]))
@@ -99,12 +99,13 @@ def learnt(sigma):
 def gain(train_sigma, test_sigma, bicubic_sigma=None):
     gains = []
     for photograph in datasets.load("samples", "test"):
-        lr_image, hr_image = image_pair(photograph, 2, blur_sigma=test_sigma)
+        lr_image, hr_image = image_pair(photograph, 2, degradation=Degradation(blur=test_sigma))
         enlarged = resize(lr_image, hr_image.shape[:2])
         mirrored = np.pad(enlarged, [(4, 4), (4, 4), (0, 0)], "symmetric")[None]
         sharpened = tf.nn.conv2d(mirrored, learnt(train_sigma), 1, "VALID")[0]
         if bicubic_sigma is not None:
-            lr_image, _ = image_pair(photograph, 2, blur_sigma=bicubic_sigma)
+            camera = Degradation(blur=bicubic_sigma)
+            lr_image, _ = image_pair(photograph, 2, degradation=camera)
             enlarged = resize(lr_image, hr_image.shape[:2])
         ours, bicubic = (psnr(hr_image, i, Protocol(border=2)) for i in (sharpened, enlarged))
         gains.append(float(ours - bicubic))

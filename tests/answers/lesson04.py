@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from srcnn_tf.metrics import Protocol, psnr
-from srcnn_tf.models import scale_of, srcnn
+from srcnn_tf.models import srcnn
+from srcnn_tf.probes import scale_of
 
 
 def influence(network, lr_image, row, column):

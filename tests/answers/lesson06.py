@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.checks.lesson06 import MOMENTA, SCHEDULES, score, walk
 from srcnn_tf.metrics import Protocol, psnr
+from srcnn_tf.toy_network import MOMENTA, SCHEDULES, score, walk
 
 RATE = 1e-4 * 441 / 2
 
