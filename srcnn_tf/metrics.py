@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from srcnn_tf.images.pixels import to_channels
 
-Images = np.ndarray | tf.Tensor
+Images: TypeAlias = np.ndarray | tf.Tensor
 COLOURS = ("luma", "full-range luma", "rgb")
 SSIM_WINDOW = 11  # pixels a side
 _FULL_RANGE_LUMA = (0.299, 0.587, 0.114)

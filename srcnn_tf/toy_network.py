@@ -5,6 +5,7 @@ Exercises that need many runs use it: lesson 06, E06.3 and E06.5.
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,7 +17,7 @@ from srcnn_tf.training import Recipe, split_validation
 
 STEPS = 1000
 BASE = Recipe(steps=STEPS, optimizer="sgd", learning_rate=0.2)
-SCHEDULES = {
+SCHEDULES: dict[str, dict[str, Any]] = {
     "cosine": {},
     "constant": {"schedule": "constant"},
     "0.9975 per step": {"schedule": "exponential", "decay": 0.9975},
