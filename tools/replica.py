@@ -56,7 +56,7 @@ def colab(folder: Path) -> None:
     if moved := after - freeze(python):
         raise ValueError(f"the tools of the tests replaced {', '.join(sorted(moved))}")
     # Safe path: what is imported is the installed package, not the working tree's.
-    run(python, "-m", "pytest", PYTHONSAFEPATH="1")
+    run(python, "-m", "pytest", "tests", PYTHONSAFEPATH="1")
     saves = ROOT / "build" / "colab"
     saves.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "notebooks" / "lessons.toml", saves)

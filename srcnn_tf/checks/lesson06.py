@@ -1,8 +1,6 @@
 """Checks of the exercises to lesson 06, training choices."""
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import keras
 import numpy as np
@@ -192,8 +190,7 @@ def _average(weights: np.ndarray, momentum: float) -> np.ndarray:
 @cache
 def _gains() -> np.ndarray:
     """Return what averages gain in dB, schedules down, momenta across, a mean over four seeds."""
-    schedules: Mapping[str, Any] = SCHEDULES
-    walks = [[walk(seed, **changes) for seed in range(4)] for changes in schedules.values()]
+    walks = [[walk(seed, **changes) for seed in range(4)] for changes in SCHEDULES.values()]
     gains = [
         [[score(_average(w, m)) - score(w[-1]) for m in MOMENTA] for w in each] for each in walks
     ]
