@@ -23,7 +23,6 @@ class Charbonnier(keras.losses.Loss):
     """
 
     def __init__(self, epsilon: float = 1e-3, name: str = "charbonnier", **kwargs):
-        """Keep the argument."""
         super().__init__(name=name, **kwargs)
         if not epsilon > 0:
             raise ValueError(f"epsilon is {epsilon}: it must be above 0")
@@ -35,7 +34,6 @@ class Charbonnier(keras.losses.Loss):
         return ops.mean(distance, axis=(1, 2, 3))
 
     def get_config(self):
-        """Return what `from_config` needs."""
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
@@ -141,7 +139,6 @@ class PerceptualLoss(keras.losses.Loss):
         name: str = "perceptual_loss",
         **kwargs,
     ):
-        """Check the weights and build the features."""
         super().__init__(name=name, **kwargs)
         if min(vgg_weight, mse_weight) < 0 or vgg_weight + mse_weight == 0:
             raise ValueError(
@@ -159,6 +156,5 @@ class PerceptualLoss(keras.losses.Loss):
         return self.mse_weight * pixels + self.vgg_weight * ops.mean(distance, axis=(1, 2, 3))
 
     def get_config(self):
-        """Return what `from_config` needs."""
         names = ("vgg_weight", "mse_weight", "layer", "weights", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
