@@ -14,6 +14,7 @@ import logging
 import os
 import queue
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -159,10 +160,7 @@ def fetch(registry: Traversable) -> list[Path]:
                     f"or set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache.path}"
                 ) from error
             except OSError as error:
-                raise OSError(
-                    f"cannot keep {name} in {cache.path} ({error.strerror or error}). Set "
-                    "SRCNN_TF_DATA to a folder that can be read and written and has room"
-                ) from error
+                raise _cache_fault(name, error) from error
             except ValueError as error:
                 raise ValueError(
                     f"{name} fetched from {url} is not the published file "
@@ -170,6 +168,13 @@ def fetch(registry: Traversable) -> list[Path]:
                 ) from error
             bar.update(name in missing)
     return paths
+
+
+def _cache_fault(name: str, error: OSError) -> OSError:
+    return OSError(
+        f"cannot keep {name} in {cache_folder()} ({error.strerror or error}). Set SRCNN_TF_DATA to "
+        "a folder that can be read and written and has room"
+    )
 
 
 def _sweep(folder: Path) -> None:
@@ -384,6 +389,11 @@ def _flowers(split: str | None) -> tf.data.Dataset:
                 f"network, or set SRCNN_TF_DATA to a folder that holds tfds/tf_flowers; "
                 f"now it is {cache_folder()}"
             ) from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise _cache_fault("tf_flowers", error) from error
         builder = tfds.builder("tf_flowers", data_dir=folder)
         builder.download_and_prepare()
     count = builder.info.splits["train"].num_examples
