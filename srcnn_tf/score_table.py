@@ -173,11 +173,12 @@ def _row(method: str, name: str, scale: int, pairs: Sequence, figures: dict[str,
     protocol = Protocol(border=scale)
     scores = [evaluate(watch, [pair], protocol) for pair in pairs]
     exact = [number for number, score in enumerate(scores, 1) if np.isinf(score.psnr)]
-    if 0 < len(exact) < len(scores):
-        scores = [score for score in scores if np.isfinite(score.psnr)]
+    if exact:
+        scores = [score for score in scores if np.isfinite(score.psnr)] or scores
+        all_of_them = len(exact) == len(pairs)
         tqdm.write(
-            f"{name} ×{scale}: {_numbered(exact, len(pairs))} left out of {method}'s means, "
-            "which restores them without error"
+            f"{name} ×{scale}: {method} restores {_numbered(exact, len(pairs))} without error; "
+            + ("its PSNR is infinite" if all_of_them else "they are left out of its means")
         )
     mean = Scores(*np.mean([(score.psnr, score.ssim) for score in scores], axis=0).tolist())
     return Row(

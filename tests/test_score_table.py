@@ -99,8 +99,13 @@ def test_images_that_any_method_restores_do_not_decide(tmp_path, capsys):
     (row,) = score_table.run(["bicubic"], [str(tmp_path)], [2])
     (tmp_path / "d.png").unlink()
     assert [row.psnr] == [row.psnr for row in score_table.run(["bicubic"], [str(tmp_path)], [2])]
-    assert "1 of 2 images (number 2) left out of bicubic's means" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "bicubic restores 1 of 2 images (number 2) without error; they are left out" in said
 
+    write_image(tmp_path / "a.png", almost, overwrite=True)
+    (row,) = score_table.run(["bicubic"], [str(tmp_path)], [2])
+    assert row.psnr == np.inf
+    assert "without error; its PSNR is infinite" in capsys.readouterr().out
     (tmp_path / "a.png").unlink()
     with pytest.raises(ValueError, match="holds nothing but blank images"):
         list(score_table.run(["nearest"], [str(tmp_path)], [2]))
