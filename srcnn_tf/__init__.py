@@ -1,6 +1,10 @@
 """Image super-resolution with Keras: the library behind the lessons in `notebooks/`."""
 
+import os
+import sys
+import warnings
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import wrapt
@@ -21,12 +25,31 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+if "keras" not in sys.modules:  # else Keras would look for what its settings name, such as JAX
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
 @wrapt.when_imported("keras")
-def _register(keras: object) -> None:
+def _register(keras: ModuleType) -> None:
     """Make our classes known to Keras: now if it is loaded, else as soon as it is.
 
     `keras.saving.load_model` then reads models that hold them. The four modules import nothing of
     ours that imports Keras: one that is half loaded itself could not be imported here.
+
+    Raises:
+        ImportError: Keras runs on another backend.
     """
+    if keras.config.backend() != "tensorflow":
+        raise ImportError(
+            f"srcnn_tf needs Keras on TensorFlow, and it runs on {keras.config.backend()}: set "
+            "KERAS_BACKEND to tensorflow, or import srcnn_tf before Keras, and start Python anew"
+        )
+    if keras.config.image_data_format() != "channels_last":
+        warnings.warn(
+            f"Keras was set to {keras.config.image_data_format()}; srcnn_tf, whose images are "
+            "[h, w, c], has set it to channels_last",
+            stacklevel=2,
+        )
+        keras.config.set_image_data_format("channels_last")
     for name in ("layers", "losses", "metrics", "optimizers"):
         import_module(f"srcnn_tf.{name}")

@@ -4,6 +4,8 @@ Each command imports what it needs when it runs: TensorFlow takes seconds, `--he
 """
 
 import argparse
+import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -22,8 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no × that a terminal lacks may cost a result
+            stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about GPUs
+    # It warns of retracing where many networks are each traced once, as `benchmark` does.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         options.run(options)
     except KeyboardInterrupt:
@@ -33,6 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"srcnn_tf {options.command}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _path(text: str) -> Path:
+    """Convert a word to a path; Path("") would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; the current folder is .")
+    return Path(text)
+
+
+def _check_folder(path: Path) -> None:
+    """Raise an error if no folder can be at a path, or be made there."""
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(
+                f"cannot write into {path}: {place} is a file, and must be a folder"
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,13 +76,14 @@ def _add_upscale(commands) -> None:
         description="Enlarge PNG, JPEG and BMP files: grey, RGB, RGBA or palette, 8 or 16 bits. "
         "The network enlarges the luma; chroma and alpha are interpolated.",
     )
-    parser.add_argument("source", metavar="IN", type=Path, help="image file, or folder of them")
+    parser.add_argument("source", metavar="IN", type=_path, help="image file, or folder of them")
     parser.add_argument(
         "target",
         metavar="OUT",
-        type=Path,
+        type=_path,
         nargs="?",
-        help="file or folder to write (default: beside IN, with _x3 or so in its name)",
+        help="file to write, or folder to write into (default: beside IN, with _x3 or so in its "
+        "name)",
     )
     parser.add_argument("--scale", type=int, choices=SCALES, default=3, help="default: %(default)s")
     parser.add_argument(
@@ -72,18 +96,23 @@ def _add_upscale(commands) -> None:
 def _upscale(options: argparse.Namespace) -> None:
     if not options.source.exists():
         raise FileNotFoundError(f"there is no file or folder {options.source}")
-    from srcnn_tf.pretrained import load_pretrained
-    from srcnn_tf.upscaling import upscale_file, upscale_folder
-
-    model = load_pretrained(options.model, options.scale)
     source, target = options.source, options.target
     if source.is_dir():
         folder = source.resolve()  # "." has no name of its own
         target = target or folder.with_name(f"{folder.name}_x{options.scale}")
-        upscale_folder(source, target, model, options.overwrite)
+        _check_folder(target)
+        if target.resolve() == folder:
+            raise ValueError(f"{source} would be enlarged into itself: choose another folder")
     else:
-        target = target or source.with_name(f"{source.stem}_x{options.scale}.png")
-        upscale_file(source, target, model, options.overwrite)
+        file = f"{source.stem}_x{options.scale}.png"
+        target = target or source.with_name(file)
+        target = target / file if target.is_dir() else target
+    from srcnn_tf.pretrained import load_pretrained
+    from srcnn_tf.upscaling import upscale_file, upscale_folder
+
+    model = load_pretrained(options.model, options.scale)
+    enlarge = upscale_folder if source.is_dir() else upscale_file
+    enlarge(source, target, model, options.overwrite)
     print(f"wrote {target}")
 
 
@@ -97,12 +126,17 @@ def _add_train(commands) -> None:
     parser.add_argument("--scale", type=int, choices=SCALES, required=True)
     parser.add_argument(
         "--data",
-        help="image sets or folders, joined by + (default: those of the shipped weights)",
+        nargs="+",
+        metavar="SET",
+        help="image sets, or folders of images (default: those of the shipped weights); sets may "
+        "be joined by +",
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="length in minutes of training (default: 10)")
     length.add_argument("--steps", type=int, help="length in batches")
-    parser.add_argument("--out", required=True, help="folder for weights, card and checkpoints")
+    parser.add_argument(
+        "--out", required=True, type=_path, help="folder for weights, card and checkpoints"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of crops and weights (default: 0)")
     parser.add_argument("--start", choices=("bicubic", "random"), default="bicubic")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
@@ -110,6 +144,7 @@ def _add_train(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    _check_folder(options.out)
     from srcnn_tf.making import train
     from srcnn_tf.pretrained import default_recipe
 
@@ -119,7 +154,10 @@ def _train(options: argparse.Namespace) -> None:
     recipe = default_recipe(
         options.model, options.scale, steps=options.steps, minutes=minutes, seed=options.seed
     )
-    data = options.data.split("+") if options.data else networks()[options.model].data
+    data = networks()[options.model].data
+    if options.data:  # a folder may have a + in its name
+        words = ([word] if Path(word).is_dir() else word.split("+") for word in options.data)
+        data = tuple(name for names in words for name in names)
     try:
         history = train(
             options.model, options.scale, data, recipe, options.out, options.start, options.resume
@@ -147,7 +185,9 @@ def _add_benchmark(commands) -> None:
         "--sets", nargs="+", default=["set5", "set14"], help="image sets or folders"
     )
     parser.add_argument("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table as CSV")
+    parser.add_argument(
+        "--csv", type=_path, metavar="FILE", help="also write the table as CSV, row by row"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
     parser.set_defaults(run=_benchmark)
 
@@ -158,10 +198,17 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     if options.csv:
         check_place(options.csv, options.overwrite)
-    rows = list(score_table.run(options.models, options.sets, options.scales))
+    rows: list[score_table.Row] = []
+    try:
+        for row in score_table.run(options.models, options.sets, options.scales):
+            rows.append(row)
+            if options.csv:  # what is measured is safe, whatever comes
+                overwrite = options.overwrite or len(rows) > 1
+                write_file(options.csv, score_table.to_csv(rows).encode(), overwrite)
+    finally:
+        if rows:
+            print(score_table.to_text(rows))
     if not rows:
         raise ValueError("there is nothing to show: no set or no weights were found")
-    print(score_table.to_text(rows))
     if options.csv:
-        write_file(options.csv, score_table.to_csv(rows).encode(), options.overwrite)
         print(f"wrote {options.csv}")

@@ -9,14 +9,20 @@
 | a path | a folder of your own images |
 """
 
+import contextlib
 import logging
 import os
+import queue
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import numpy as np
 import pooch
@@ -25,7 +31,7 @@ import skimage
 import tensorflow as tf
 from tqdm import tqdm
 
-from srcnn_tf.images.io import read_image
+from srcnn_tf.images.io import FORMATS, read_image
 from srcnn_tf.images.pixels import as_float, to_channels
 
 REGISTRIES = ("t91", "general100", "bsd200", "set5", "set14", "bsd100", "urban100")
@@ -50,7 +56,9 @@ SAMPLES = {
 
 FLOWERS, FLOWERS_TEST = 3670, 600
 FLOWERS_URL = "http://download.tensorflow.org/example_images/flower_photos.tgz"
-CONNECT_SECONDS = 5
+FLOWERS_BYTES = 10**8  # their file has twice as many
+CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 5, 20, 120  # to connect, for each read, for all
+STALE_SECONDS = 3600  # a temporary file so old belongs to no download that goes on
 
 
 def cache_folder() -> Path:
@@ -63,13 +71,15 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
 
     Args:
         name: a name from `NAMES` other than `tf_flowers` (which keeps its photographs in one
-            record file), or the path of a folder. Hidden files and subfolders are passed over.
+            record file), or the path of a folder: its PNG, JPEG and BMP files. Other files
+            are counted and passed over, as are hidden files and subfolders.
         split: "train" or "test" for `samples`; the other sets have no splits. None is everything.
 
     Raises:
-        FileNotFoundError: the folder holds no files.
+        FileNotFoundError: the folder holds no image files.
         ValueError: unknown set or split; a fetched file with the wrong hash.
         ConnectionError: a file is missing and cannot be fetched.
+        OSError: the cache folder cannot be used.
     """
     name = _check_name(name)
     if name == "samples":
@@ -82,9 +92,18 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
     _check_split(name, split, ())
     if name in REGISTRIES:
         return fetch(files("srcnn_tf") / "registry" / f"{name}.txt")
-    paths = sorted(p for p in Path(name).iterdir() if p.is_file() and p.name[0] != ".")
+    found = sorted(path for path in Path(name).iterdir() if path.name[0] != ".")
+    others = [path for path in found if path.is_file() and path.suffix.lower() not in FORMATS]
+    paths = [path for path in found if path.is_file() and path not in others]
     if not paths:
-        raise FileNotFoundError(f"there are no images in {name}")
+        held = [f"{path.name}/" if path.is_dir() else path.name for path in found]
+        more = f" and {len(held) - 5} more" if len(held) > 5 else ""
+        raise FileNotFoundError(
+            f"there are no images in {name}, no files that end in {', '.join(FORMATS)}: "
+            f"it holds {', '.join(held[:5]) or 'nothing'}{more}"
+        )
+    if others:
+        print(f"passing over {len(others)} files in {name} that are no images")
     return paths
 
 
@@ -110,6 +129,7 @@ def fetch(registry: Traversable) -> list[Path]:
 
     Raises:
         ConnectionError: a file is missing and cannot be fetched; the message says why.
+        OSError: the cache folder cannot be used.
         ValueError: what was fetched has another SHA-256 than the registry says.
     """
     lines = [line.split() for line in registry.read_text().splitlines() if line.strip()]
@@ -120,24 +140,27 @@ def fetch(registry: Traversable) -> list[Path]:
         urls={name: url for name, _, url in lines},
     )
     pooch.get_logger().setLevel(logging.WARNING)
-    missing = [name for name, *_ in lines if not (cache.abspath / name).exists()]
+    missing = [name for name, *_ in lines if not os.path.exists(cache.abspath / name)]
+    for folder in {(cache.abspath / name).parent for name in missing}:
+        _sweep(folder)
     bar = tqdm(
         total=len(missing),
         desc=f"fetching {Path(str(registry)).stem}",
         disable=not missing,
         file=sys.stdout,
     )
-    download = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, 20))
     paths = []
     with bar:
         for name, _, url in lines:
             try:
-                paths.append(Path(cache.fetch(name, downloader=download)))
+                paths.append(Path(cache.fetch(name, downloader=_download)))
             except requests.RequestException as error:
                 raise ConnectionError(
                     f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network, "
                     f"or set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache.path}"
                 ) from error
+            except OSError as error:
+                raise _cache_fault(name, error) from error
             except ValueError as error:
                 raise ValueError(
                     f"{name} fetched from {url} is not the published file "
@@ -147,14 +170,77 @@ def fetch(registry: Traversable) -> list[Path]:
     return paths
 
 
+def _cache_fault(name: str, error: OSError) -> OSError:
+    return OSError(
+        f"cannot keep {name} in {cache_folder()} ({error.strerror or error}). Set SRCNN_TF_DATA to "
+        "a folder that can be read and written and has room"
+    )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what downloads that were killed have left: pooch names its files by tempfile."""
+    for path in folder.glob("tmp" + "[a-z0-9_]" * 8):
+        with contextlib.suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink()
+
+
+def _download(url: str, output_file: str, _: pooch.Pooch) -> None:
+    """Fetch one file, as pooch asks its downloaders to."""
+    answer = _request(requests.get, url)
+    if answer.content.lstrip()[:1] == b"<":
+        raise _Page(answer)
+    Path(output_file).write_bytes(answer.content)
+
+
+class _Page(requests.RequestException):
+    """A page in a file's place, such as the login of a hotel's network."""
+
+    def __init__(self, answer: requests.Response):
+        super().__init__(f"a page of {urlsplit(answer.url).netloc} was answered, not the file")
+
+
+def _request(ask: Callable[..., requests.Response], url: str) -> requests.Response:
+    """Return a whole answer within FILE_SECONDS, all redirections and reads together.
+
+    The timeout of requests is that of each read: a byte now and then would keep it waiting for
+    ever. Whatever goes wrong is a RequestException.
+    """
+    answers: queue.SimpleQueue[requests.Response | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            timeout = (CONNECT_SECONDS, READ_SECONDS)
+            answers.put(ask(url, timeout=timeout, allow_redirects=True))
+        except BaseException as error:
+            answers.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = answers.get(timeout=FILE_SECONDS)
+    except queue.Empty:
+        raise requests.Timeout from None
+    if isinstance(answer, requests.Response):
+        answer.raise_for_status()
+        return answer
+    if isinstance(answer, Exception) and not isinstance(answer, requests.RequestException):
+        raise requests.RequestException(answer) from answer  # a host name too long, for one
+    raise answer
+
+
 def _reason(error: requests.RequestException) -> str:
     if error.response is not None:
         return f"the server answered {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    if isinstance(error, requests.ConnectionError):
-        return "no connection"
-    return "the transfer broke off"
+    reasons: dict[type[Exception], str] = {
+        requests.exceptions.SSLError: "no secure connection: look at this computer's clock, "
+        "and at REQUESTS_CA_BUNDLE",
+        requests.exceptions.ProxyError: "the proxy that HTTP_PROXY or HTTPS_PROXY names does not "
+        "let us through",
+        requests.Timeout: "no answer in time",
+        requests.ConnectionError: "no connection",
+        requests.exceptions.ChunkedEncodingError: "the transfer broke off",
+    }
+    return next((text for kind, text in reasons.items() if isinstance(error, kind)), str(error))
 
 
 def iterate(
@@ -292,13 +378,22 @@ def _flowers(split: str | None) -> tf.data.Dataset:
         builder = tfds.builder_from_directory(prepared[-1].parent)
     else:
         try:  # TFDS itself takes minutes to notice that there is no network
-            requests.head(FLOWERS_URL, timeout=CONNECT_SECONDS).raise_for_status()
+            answer = _request(requests.head, FLOWERS_URL)
+            if int(answer.headers.get("Content-Length", FLOWERS_BYTES)) < FLOWERS_BYTES:
+                raise _Page(answer)
+            if "html" in answer.headers.get("Content-Type", ""):
+                raise _Page(answer)
         except requests.RequestException as error:
             raise ConnectionError(
                 f"cannot fetch tf_flowers from {FLOWERS_URL} ({_reason(error)}). Connect to the "
                 f"network, or set SRCNN_TF_DATA to a folder that holds tfds/tf_flowers; "
                 f"now it is {cache_folder()}"
             ) from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise _cache_fault("tf_flowers", error) from error
         builder = tfds.builder("tf_flowers", data_dir=folder)
         builder.download_and_prepare()
     count = builder.info.splits["train"].num_examples

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from srcnn_tf import datasets
 from srcnn_tf.images.resizing import resize
-from srcnn_tf.metrics import SSIM_WINDOW, Protocol, evaluate
+from srcnn_tf.metrics import SSIM_WINDOW, Protocol, Scores, evaluate
 from srcnn_tf.networks import networks
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation
 from srcnn_tf.pairs.whole_images import evaluation_pairs
@@ -68,7 +68,7 @@ def published(method: str, name: str, scale: int) -> list[dict[str, str]]:
     Returns:
         Rows with the keys method, training_set, params, test_set, scale, psnr_y, ssim_y, source.
     """
-    text = (files("srcnn_tf") / "published.csv").read_text()
+    text = (files("srcnn_tf") / "published.csv").read_text(encoding="utf-8")
     rows = [
         row
         for row in csv.DictReader(io.StringIO(text))
@@ -86,7 +86,8 @@ def run(
     """Score methods under the protocol, on luma, one row at a time.
 
     A set that is neither cached nor within reach is reported and skipped, and so is a scale for
-    which a network has no weights.
+    which a network has no weights. Blank images are reported and left out, and so is an image that
+    a method restores without error: an infinite PSNR would be all that a mean shows.
 
     Args:
         names: methods, see `methods`; None takes all.
@@ -99,7 +100,8 @@ def run(
         highest.
 
     Raises:
-        ValueError: unknown method, set or scale; an image too small for SSIM.
+        ValueError: unknown method, set or scale; an image too small for SSIM; a set of nothing but
+            blank images.
     """
     names = methods() if names is None else list(dict.fromkeys(names))
     scales = list(dict.fromkeys(scales))
@@ -110,7 +112,7 @@ def run(
     for name in sets:
         try:
             part = "test" if name in datasets.PARTED else None
-            images[name] = datasets.load(name, part)
+            images[name] = _without_blanks(name, datasets.load(name, part))
         except ConnectionError as error:
             print(f"{name} is skipped: {error}")
     jobs = [
@@ -140,6 +142,21 @@ def run(
             yield _row(method, name, scale, pairs, figures[0] if figures else {})
 
 
+def _without_blanks(name: str, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Leave out images of one colour: any interpolation restores them, and they tell nothing."""
+    kept = [image for image in images if np.ptp(image, axis=(0, 1)).any()]
+    if not kept:
+        raise ValueError(f"{name} holds nothing but blank images: there is nothing to score")
+    if len(kept) < len(images):
+        blank = [i for i, image in enumerate(images, 1) if not np.ptp(image, axis=(0, 1)).any()]
+        print(f"{name}: {_numbered(blank, len(images))} left out as blank")
+    return kept
+
+
+def _numbered(numbers: Sequence[int], total: int) -> str:
+    return f"{len(numbers)} of {total} images (number {', '.join(map(str, numbers))})"
+
+
 def _row(method: str, name: str, scale: int, pairs: Sequence, figures: dict[str, str]) -> Row:
     if method in INTERPOLATIONS:
         enlarge, parameters, cost = _interpolation(method, scale), 0, 0.0
@@ -153,13 +170,23 @@ def _row(method: str, name: str, scale: int, pairs: Sequence, figures: dict[str,
     watch = _Watch(enlarge)
     watch(pairs[0][0])  # the first call traces the graph
     watch.seconds = watch.pixels = 0
-    scores = evaluate(watch, pairs, Protocol(border=scale))
+    protocol = Protocol(border=scale)
+    scores = [evaluate(watch, [pair], protocol) for pair in pairs]
+    exact = [number for number, score in enumerate(scores, 1) if np.isinf(score.psnr)]
+    if exact:
+        scores = [score for score in scores if np.isfinite(score.psnr)] or scores
+        all_of_them = len(exact) == len(pairs)
+        tqdm.write(
+            f"{name} ×{scale}: {method} restores {_numbered(exact, len(pairs))} without error; "
+            + ("its PSNR is infinite" if all_of_them else "they are left out of its means")
+        )
+    mean = Scores(*np.mean([(score.psnr, score.ssim) for score in scores], axis=0).tolist())
     return Row(
         method,
         name,
         scale,
-        scores.psnr,
-        scores.ssim,
+        mean.psnr,
+        mean.ssim,
         parameters,
         round(cost),
         watch.seconds * 1e9 / watch.pixels,

@@ -1,5 +1,6 @@
 """The command line: what it writes, how it resumes, what it says when it cannot."""
 
+import io
 import json
 import os
 import re
@@ -8,10 +9,12 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 
-from srcnn_tf import datasets, pretrained
+import srcnn_tf
+from srcnn_tf import cli, datasets, pretrained, score_table
 from srcnn_tf.cli import main
 from srcnn_tf.images import read_image, write_image
 from srcnn_tf.models import build
@@ -46,6 +49,28 @@ def test_train_writes_weights_and_a_card_and_resumes(tmp_path, capsys):
     assert main([*command, "--steps", "30", "--resume"]) == 0
     card = json.loads((tmp_path / "out" / "fsrcnn-s-x2.json").read_text())
     assert card["steps"] == 30
+
+
+@pytest.mark.parametrize(
+    ("words", "data"),
+    [
+        (["t91", "my folder"], ("t91", "my folder")),
+        (["t91+general100"], ("t91", "general100")),
+        (["cats+dogs", "t91+general100"], ("cats+dogs", "t91", "general100")),
+    ],
+)
+def test_data_are_words_or_joined_by_plus(tmp_path, monkeypatch, words, data):
+    (tmp_path / "cats+dogs").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def told(name, scale, data, *_):
+        raise ValueError(data)
+
+    monkeypatch.setattr("srcnn_tf.making.train", told)
+    options = cli._parser().parse_args([*TRAIN[:4], "--data", *words, "--out", "out"])
+    with pytest.raises(ValueError, match="t91") as caught:
+        options.run(options)
+    assert caught.value.args == (data,)
 
 
 def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, capsys):
@@ -99,6 +124,8 @@ def test_ctrl_c_loses_no_checkpoint(tmp_path):
         (["--data", "set5"], "set5 is a test set"),
         (["--data", "downloads/Set14/"], "Set14/ is a test set"),
         (["--data", "set6"], "unknown image set 'set6'"),
+        (["--data", "samples", "set6"], "unknown image set 'set6'"),
+        (["--data", "samples+set5"], "set5 is a test set"),
         (["--steps", "0"], "steps is 0: it must be above 0"),
         (["--minutes", "-1"], "minutes is -1.0: it must be above 0"),
         (["--minutes", "0"], "minutes is 0.0: it must be above 0"),
@@ -112,7 +139,15 @@ def test_train_says_what_is_wrong_and_writes_nothing(tmp_path, capsys, words, me
 
 @pytest.mark.parametrize(
     "words",
-    [["train", "nosuch", "--scale", "2", "--out", "x"], ["train", "fsrcnn", "--out", "x"], []],
+    [
+        ["train", "nosuch", "--scale", "2", "--out", "x"],
+        ["train", "fsrcnn", "--out", "x"],
+        ["train", "fsrcnn", "--scale", "2", "--out", ""],
+        ["upscale", ""],
+        ["upscale", "in.png", ""],
+        ["benchmark", "--csv", ""],
+        [],
+    ],
 )
 def test_unknown_words_are_told_by_argparse(words, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -142,6 +177,23 @@ def test_upscale_beside_the_image_and_to_a_folder(tmp_path, photograph, capsys):
     folder = [str(tmp_path / "in"), str(tmp_path / "out"), "--scale", "3", "--model", "fsrcnn"]
     assert main(["upscale", *folder]) == 0
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "photo.png"), once)
+
+
+def test_where_to_write_may_be_a_folder_that_is_there(tmp_path, photograph, capsys):
+    (tmp_path / "out").mkdir()
+    assert main(["upscale", str(photograph), str(tmp_path / "out")]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo_x3.png"]
+    for words, message in [
+        ([str(tmp_path / "kept.txt")], "kept.txt is a file, and must be a folder"),
+        ([str(tmp_path / "kept.txt" / "out")], "kept.txt is a file, and must be a folder"),
+        ([str(tmp_path), "--overwrite"], "would be enlarged into itself"),
+    ]:
+        (tmp_path / "kept.txt").write_text("dear")
+        assert main(["upscale", str(tmp_path), *words]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*TRAIN, "--steps", "2", "--out", str(tmp_path / "kept.txt")]) == 2
+    assert "kept.txt is a file, and must be a folder" in capsys.readouterr().err
+    assert (tmp_path / "kept.txt").read_text() == "dear"
 
 
 def test_upscale_says_what_is_wrong_and_loses_nothing(tmp_path, photograph, capsys):
@@ -174,3 +226,60 @@ def test_benchmark_prints_a_table_and_writes_it(tmp_path, capsys):
     assert main([*command, "--csv", str(table), "--overwrite"]) == 0
     assert main(["benchmark", "--models", "nosuch", "--sets", "samples"]) == 2
     assert "unknown method 'nosuch'" in capsys.readouterr().err
+
+
+BENCHMARK = ["benchmark", "--models", "nearest", "bicubic", "--sets", "samples", "--scales", "4"]
+
+
+def test_what_is_measured_before_a_stop_is_in_the_file(tmp_path, monkeypatch, capsys):
+    rows = score_table.run(["nearest"], ["samples"], [4])
+
+    def stopped(*_):
+        yield from rows
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(score_table, "run", stopped)
+    assert main([*BENCHMARK, "--csv", str(tmp_path / "table.csv")]) == 130
+    (row,) = score_table.from_csv((tmp_path / "table.csv").read_text())
+    assert row.method == "nearest"
+    assert "samples    ×4    nearest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_terminal_without_the_letters_costs_no_result(tmp_path, monkeypatch, name):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, name, io.TextIOWrapper(written, "ascii", write_through=True))
+    assert main([*BENCHMARK, "--csv", str(tmp_path / "table.csv")]) == 0
+    assert len((tmp_path / "table.csv").read_text().splitlines()) == 3
+    assert (b"samples    ?4    bicubic" in written.getvalue()) == (name == "stdout")
+    assert main(["benchmark", "--sets", "日本"]) == 2
+
+
+def test_settings_of_keras_for_another_backend_or_channels_first_stop_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first"}')
+    settings = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "nosuch"}
+    write_image(tmp_path / "a.png", datasets.load("samples", "test")[1][:40, :40])
+    command = ["benchmark", "--models", "fsrcnn", "fsrcnn-s", "--sets", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "srcnn_tf", *command],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "retracing" not in done.stderr  # each of the six networks is traced once
+
+
+def test_keras_on_another_backend_is_named(monkeypatch):
+    monkeypatch.setattr("keras.config.backend", lambda: "jax")
+    with pytest.raises(ImportError, match="needs Keras on TensorFlow, and it runs on jax: set KER"):
+        srcnn_tf._register(keras)
+
+
+def test_channels_first_is_said_and_set_right():
+    keras.config.set_image_data_format("channels_first")
+    with pytest.warns(
+        UserWarning, match="was set to channels_first; srcnn_tf, .* to channels_last"
+    ):
+        srcnn_tf._register(keras)
+    assert keras.config.image_data_format() == "channels_last"

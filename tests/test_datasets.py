@@ -1,8 +1,12 @@
+import contextlib
+import errno
 import hashlib
 import itertools
+import os
 import socket
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from importlib.util import find_spec
@@ -175,8 +179,20 @@ def test_hidden_files_and_subfolders_are_passed_over(folder):
 
 def test_a_folder_without_images_is_an_error(tmp_path):
     (tmp_path / ".hidden.png").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match=f"there are no images in {tmp_path}"):
+    with pytest.raises(FileNotFoundError, match=f"no images in {tmp_path}, .*it holds nothing"):
         datasets.load(tmp_path)
+    (tmp_path / "deeper").mkdir()
+    for number in range(6):
+        (tmp_path / f"{number}.tif").touch()
+    with pytest.raises(FileNotFoundError, match=r"\.png.* it holds 0\.tif, .*4\.tif and 2 more"):
+        datasets.load(tmp_path)
+
+
+def test_files_that_are_no_images_are_passed_over_and_counted(folder, capsys):
+    for name in ("Thumbs.db", "notes.txt"):
+        (folder / name).write_bytes(b"\0")
+    assert [image.shape[2] for image in datasets.load(folder)] == [3, 1, 3]
+    assert capsys.readouterr().out == f"passing over 2 files in {folder} that are no images\n"
 
 
 def spoil(folder):
@@ -233,7 +249,10 @@ def test_stream_gives_rgb_again_in_every_pass(folder):
 
 
 class Server(ThreadingHTTPServer):
-    """Answer each path with (status, body, announced length) and remember what was asked for."""
+    """Answer each path with (status, body, announced length) and remember what was asked for.
+
+    The body of status 302 is where to look instead; a body that is a list comes in drops.
+    """
 
     def __init__(self):
         self.answers, self.requests = {}, []
@@ -244,13 +263,25 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests.append(self.path[1:])
+    def do_HEAD(self):
         status, body, length = self.server.answers[self.path[1:]]
         self.send_response(status)
+        if status == 302:
+            self.send_header("Location", body.decode())
         self.send_header("Content-Length", str(length))
         self.end_headers()
-        self.wfile.write(body)
+        return body
+
+    def do_GET(self):
+        self.server.requests.append(self.path[1:])
+        body = self.do_HEAD()
+        if isinstance(body, list):
+            with contextlib.suppress(OSError):
+                for drop in body:
+                    self.wfile.write(drop)
+                    time.sleep(0.05)
+        else:
+            self.wfile.write(body)
 
     def log_message(self, *args):
         pass
@@ -331,6 +362,8 @@ def test_only_what_is_missing_or_damaged_is_fetched(tmp_path, cache, server, cap
     [
         ((200, TWO, len(TWO)), ValueError, "not the published file.*SHA-256 differs.*not kept"),
         ((200, ONE[:1000], len(ONE)), ConnectionError, "cannot fetch .*the transfer broke off"),
+        ((200, b"\n<html>Log in", 13), ConnectionError, "a page of 127.0.0.1:.* was answered, not"),
+        ((302, b"http://[nonsense", 0), ConnectionError, "cannot fetch .*URL.*Connect to"),
         ((404, b"gone", 4), ConnectionError, "cannot fetch .*the server answered 404"),
         ((503, b"busy", 4), ConnectionError, "cannot fetch .*the server answered 503"),
     ],
@@ -350,6 +383,65 @@ def test_a_bad_answer_leaves_nothing_and_a_later_good_one_is_kept(
     server.answers = {"1": (200, ONE, len(ONE))}
     datasets.fetch(registry)
     assert kept(cache) == {"mini/one.png": ONE}
+
+
+def test_a_file_that_comes_in_drops_is_given_up(tmp_path, cache, server, monkeypatch):
+    monkeypatch.setattr(datasets, "FILE_SECONDS", 0.3)
+    server.answers = {"1": (200, [b"x"] * 40, 40)}
+    with pytest.raises(ConnectionError, match="no answer in time"):
+        datasets.fetch(register(tmp_path, ("mini/one.png", ONE, server.url("1"))))
+    assert kept(cache) == {}
+
+
+def test_a_bad_proxy_and_bad_encryption_are_told_from_no_connection(
+    tmp_path, cache, server, nobody, monkeypatch
+):
+    def told(url):
+        with pytest.raises(ConnectionError, match="cannot fetch") as caught:
+            datasets.fetch(register(tmp_path, ("mini/one.png", ONE, url)))
+        return str(caught.value)
+
+    plain = server.url("1").replace("http:", "https:")  # a server that does not encrypt
+    assert "no secure connection: look at this computer's clock" in told(plain)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    assert "none.pem" in told(plain)
+    monkeypatch.setenv("http_proxy", nobody.removesuffix("/one.png"))
+    assert "the proxy that HTTP_PROXY or HTTPS_PROXY names" in told("http://images.example/1")
+
+
+@pytest.mark.parametrize("fault", ["the folder is a file", "its folder is a file", "full"])
+def test_a_cache_that_cannot_be_used_says_what_to_do(tmp_path, cache, server, monkeypatch, fault):
+    server.answers = {"1": (200, ONE, len(ONE))}
+    registry = register(tmp_path, ("mini/one.png", ONE, server.url("1")))
+    if fault == "full":
+
+        def write_bytes(path, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    else:
+        place = cache if fault == "the folder is a file" else cache / "mini"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("dear")
+    with pytest.raises(OSError, match=r"cannot keep mini/one\.png in .*cache \(.*\)") as caught:
+        datasets.fetch(registry)
+    assert "Set SRCNN_TF_DATA to a folder that can be read and written" in str(caught.value)
+    if fault == "full":
+        assert kept(cache) == {}
+    else:
+        assert place.read_text() == "dear"
+
+
+def test_what_killed_downloads_have_left_is_swept(tmp_path, cache, server):
+    folder = cache / "mini"
+    folder.mkdir(parents=True)
+    old, new, own = folder / "tmpa_12bcde", folder / "tmp0zyxwv9", folder / "tmp-notes.md"
+    for path in (old, new, own):
+        path.touch()
+        os.utime(path, (0, time.time() if path == new else 0))
+    server.answers = {"1": (200, ONE, len(ONE))}
+    datasets.fetch(register(tmp_path, ("mini/one.png", ONE, server.url("1"))))
+    assert set(kept(cache)) == {"mini/one.png", f"mini/{new.name}", f"mini/{own.name}"}
 
 
 def test_files_fetched_before_a_failure_are_kept_and_not_asked_for_again(tmp_path, cache, server):
@@ -395,6 +487,27 @@ def test_flowers_without_a_copy_or_a_network_are_refused_before_tfds_tries(
         datasets.load("tf_flowers", "test")
     assert "SRCNN_TF_DATA to a folder that holds tfds/tf_flowers" in str(caught.value)
     assert not cache.exists()
+
+
+@pytest.mark.skipif(not find_spec("tensorflow_datasets"), reason="TFDS is not installed")
+def test_flowers_behind_a_login_page_are_refused_before_tfds_tries(cache, server, monkeypatch):
+    monkeypatch.setattr(datasets, "FLOWERS_URL", server.url("flowers"))
+    server.answers = {
+        "flowers": (302, server.url("login").encode(), 0),
+        "login": (200, b"<html>Log in", 12),
+    }
+    with pytest.raises(ConnectionError, match=r"a page of 127.0.0.1:\d+ was answered, not"):
+        datasets.load("tf_flowers", "test")
+    assert not cache.exists()
+
+
+@pytest.mark.skipif(not find_spec("tensorflow_datasets"), reason="TFDS is not installed")
+def test_flowers_and_a_cache_that_is_a_file(cache, server, monkeypatch):
+    monkeypatch.setattr(datasets, "FLOWERS_URL", server.url("flowers"))
+    server.answers = {"flowers": (200, b"", datasets.FLOWERS_BYTES)}
+    cache.write_text("dear")
+    with pytest.raises(OSError, match=r"cannot keep tf_flowers in .*cache \(.*\)\. Set SRCNN_TF"):
+        datasets.load("tf_flowers", "test")
 
 
 @pytest.mark.parametrize("found", [None, ModuleType("tensorflow_datasets")], ids=["none", "empty"])

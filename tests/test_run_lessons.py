@@ -91,6 +91,24 @@ def test_failing_lessons_do_not_hide_the_others(folder, capsys):
     assert results["cwd"] == os.path.realpath(folder / "build" / "01_good")
 
 
+def test_a_notebook_that_cannot_be_read_and_one_that_exits_stop_no_other(folder, capsys):
+    write_lesson(folder, "02_marked", "STEPS = 1")
+    marked = folder / "02_marked.ipynb"
+    marked.write_text(marked.read_text(), encoding="utf-8-sig")
+    write_lesson(folder, "03_cut", "STEPS = 1")
+    cut = folder / "03_cut.ipynb"
+    cut.write_text(cut.read_text()[:100])
+    write_lesson(folder, "04_exits", "STEPS = 1", "import sys; sys.exit(0)")
+    toml = "[01_good]\n[02_marked.fast]\nparameters = {STEPS = 2}\n[03_cut]\n[04_exits]"
+    write_toml(folder, toml)
+    assert run(folder, "-p", "STEPS", "3") == 1
+    printed = capsys.readouterr().out
+    assert re.search(r"^01_good +\d+\.\d  ok", printed, re.MULTILINE)
+    assert "02_marked: 02_marked.ipynb cannot be read (it begins with a byte order mark)" in printed
+    assert "03_cut: 03_cut.ipynb cannot be read" in printed
+    assert "04_exits: In [3]: SystemExit: the lesson ends here; leave out sys.exit" in printed
+
+
 def test_a_lesson_saved_by_colab_runs(folder, capsys):
     results = "open('results.json', 'w').write(f'{{\"steps\": {STEPS}}}')"  # shows what it returns
     write_lesson(folder, "01_good", "STEPS = 1", results)
@@ -112,6 +130,12 @@ SLIPS = {
     "parameter in toml": ([], "[01_good.full]\nparameters = {STEP = 3}", "01_good.full: unknown"),
     "value in toml": ([], "[01_good.fast]\nparameters = {RATE = true}", "should be of type float"),
     "key": ([], "[01_good]\nexpects = {x = {min = 1}}", "[01_good] has 'expects', and may have"),
+    "no parameters": (
+        [],
+        "[01_good]\n[02_bare.fast]\nparameters = {V = 1}",
+        "unknown parameter 'V': there are none, since no cell is tagged parameters",
+    ),
+    "toml": ([], "\ufeff[01_good", "lessons.toml: "),
     "bound": ([], "[01_good]\nexpect = {x = {mini = 1}}", "x has 'mini', not min, max, equals"),
     "no notebook": ([], "[01_good]\n[02_gone]", "02_gone has no notebook"),
     "no entry": ([], "", "01_good has no entry"),
@@ -121,6 +145,8 @@ SLIPS = {
 @pytest.mark.parametrize(("argv", "toml", "message"), SLIPS.values(), ids=SLIPS)
 def test_slips_are_told_before_anything_runs(folder, capsys, argv, toml, message):
     write_toml(folder, toml)
+    if "02_bare" in toml:
+        nbformat.write(nbformat.v4.new_notebook(), folder / "02_bare.ipynb")
     with pytest.raises(SystemExit) as stopped:
         run(folder, *argv)
     assert stopped.value.code == 2

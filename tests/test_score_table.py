@@ -74,12 +74,41 @@ def test_bad_names_are_told():
 
 
 def test_an_image_too_small_is_told_before_any_work(tmp_path, capsys):
-    write_image(tmp_path / "small.png", np.zeros((30, 19)))
+    write_image(tmp_path / "small.png", np.eye(30, 19))
     with pytest.raises(ValueError, match=f"{tmp_path} holds an image of 30×19 pixels.* 20 a side"):
         list(score_table.run(["nearest"], ["samples", str(tmp_path)], [2, 3]))
     assert capsys.readouterr().out == ""
     (row,) = score_table.run(["nearest", "nearest"], [str(tmp_path)], [2, 2])
-    assert np.isinf(row.psnr)
+    assert np.isfinite(row.psnr)
+
+
+def test_images_that_any_method_restores_do_not_decide(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    write_image(tmp_path / "a.png", rng.random((24, 24)))
+    (alone,) = score_table.run(["nearest"], [str(tmp_path)], [2])
+    write_image(tmp_path / "b.png", np.full((24, 24, 3), 0.5))
+    write_image(tmp_path / "c.png", np.zeros((24, 24)))
+    (row,) = score_table.run(["nearest"], [str(tmp_path)], [2])
+    assert (row.psnr, row.ssim) == (alone.psnr, alone.ssim)
+    said = capsys.readouterr().out
+    assert f"{tmp_path}: 2 of 3 images (number 2, 3) left out as blank" in said
+
+    almost = np.full((24, 24), 128, np.uint8)
+    almost[0, 0] += 1  # blank where it is scored
+    write_image(tmp_path / "d.png", almost)
+    (row,) = score_table.run(["bicubic"], [str(tmp_path)], [2])
+    (tmp_path / "d.png").unlink()
+    assert [row.psnr] == [row.psnr for row in score_table.run(["bicubic"], [str(tmp_path)], [2])]
+    said = capsys.readouterr().out
+    assert "bicubic restores 1 of 2 images (number 2) without error; they are left out" in said
+
+    write_image(tmp_path / "a.png", almost, overwrite=True)
+    (row,) = score_table.run(["bicubic"], [str(tmp_path)], [2])
+    assert row.psnr == np.inf
+    assert "without error; its PSNR is infinite" in capsys.readouterr().out
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ValueError, match="holds nothing but blank images"):
+        list(score_table.run(["nearest"], [str(tmp_path)], [2]))
 
 
 def test_rows_survive_their_file_and_show_in_a_terminal():

@@ -8,6 +8,7 @@ must lie.
 
 import argparse
 import ast
+import codecs
 import contextlib
 import json
 import math
@@ -62,9 +63,13 @@ def read_lessons(folder: Path, profile: str) -> list[Lesson]:
     """Read the lessons of a folder and their entries in its lessons.toml.
 
     Raises:
-        ValueError: everything that does not fit, a line each.
+        ValueError: everything that does not fit, a line each. A notebook that cannot be read stops
+            no other: its lesson has failed.
     """
-    entries = tomllib.loads((folder / "lessons.toml").read_text(encoding="utf-8"))
+    try:
+        entries = tomllib.loads((folder / "lessons.toml").read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"lessons.toml: {error}") from error
     notebooks = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     wrong = [f"lessons.toml: {name} has no notebook" for name in sorted(entries.keys() - notebooks)]
     lessons = []
@@ -72,12 +77,20 @@ def read_lessons(folder: Path, profile: str) -> list[Lesson]:
         if name not in entries:
             wrong.append(f"lessons.toml: {name} has no entry")
             continue
-        entry, defaults = entries[name], read_parameters(notebook)
-        wrong += check_entry(name, entry, defaults)
+        entry, defaults, failures = entries[name], {}, []
+        try:
+            defaults = read_parameters(notebook)
+        except ValueError as error:
+            failures.append(str(error))
+        else:
+            wrong += check_entry(name, entry, defaults)
         chosen = entry.get(profile, {})
         parameters = chosen.get("parameters", {})
         expect = entry.get("expect", {}) | chosen.get("expect", {})
-        lessons.append(Lesson(notebook, defaults, parameters, expect, entry.get("key_results", [])))
+        keys = entry.get("key_results", [])
+        lessons.append(
+            Lesson(notebook, defaults, parameters, expect, keys, failures=failures),
+        )
     if wrong:
         raise ValueError("\n".join(wrong))
     return lessons
@@ -85,13 +98,23 @@ def read_lessons(folder: Path, profile: str) -> list[Lesson]:
 
 def read_parameters(notebook: Path) -> dict[str, Any]:
     """Return the names and values that the parameters cell of a notebook assigns."""
-    cells = nbformat.read(notebook, as_version=4).cells
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except Exception as error:  # nbformat has many
+        reason = "it begins with a byte order mark" if _has_bom(notebook) else error
+        raise ValueError(
+            f"{notebook.name} cannot be read ({reason}): save it as a notebook in UTF-8"
+        ) from error
     source = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     try:
         statements = ast.parse("\n".join(source)).body
         return {line.targets[0].id: ast.literal_eval(line.value) for line in statements}
     except (SyntaxError, AttributeError, ValueError) as error:
         raise ValueError(f"{notebook.name}: parameters are lines of NAME = literal") from error
+
+
+def _has_bom(path: Path) -> bool:
+    return path.read_bytes().startswith(codecs.BOM_UTF8)
 
 
 def check_entry(name: str, entry: dict, defaults: dict) -> Iterator[str]:
@@ -111,7 +134,10 @@ def check_parameters(title: str, parameters: dict, defaults: dict) -> Iterator[s
     """Yield the parameters that the notebook does not have, or has with another type."""
     for name, value in parameters.items():
         if name not in defaults:
-            yield f"{title}: unknown parameter {name!r}: there are {', '.join(defaults)}"
+            there_are = f"there are {', '.join(defaults)}"
+            if not defaults:
+                there_are = "there are none, since no cell is tagged parameters"
+            yield f"{title}: unknown parameter {name!r}: {there_are}"
             continue
         given, kind = type(value), type(defaults[name])
         if given is not kind and (given, kind) not in [(int, float), (list, tuple)]:
@@ -191,7 +217,7 @@ def run(lesson: Lesson, folder: Path, cell_seconds: int) -> None:
     start = time.monotonic()
     try:
         with stderr_to(folder / "kernel.log"):
-            papermill.execute_notebook(
+            notebook = papermill.execute_notebook(
                 lesson.notebook,
                 executed,
                 lesson.parameters,
@@ -204,6 +230,12 @@ def run(lesson: Lesson, folder: Path, cell_seconds: int) -> None:
                 # TensorFlow's C++ messages belong in the log, not in the lesson.
                 extra_arguments=["--IPKernelApp.capture_fd_output=False"],
             )
+        for cell in notebook.cells:  # to papermill, sys.exit(0) is no error
+            if any(output.get("ename") == "SystemExit" for output in cell.get("outputs", [])):
+                lesson.failures.append(
+                    f"In [{cell.execution_count}]: SystemExit: the lesson ends here; leave out "
+                    "sys.exit"
+                )
         check_results(lesson, folder / "results.json")
     except PapermillExecutionError as error:
         lesson.failures.append(f"In [{error.exec_count}]: {error.ename}: {error.evalue}")
@@ -286,7 +318,7 @@ def main(
     options = parser.parse_args(argv)
     try:
         lessons = select(read_lessons(folder, options.profile), options.lesson)
-        for lesson in lessons:
+        for lesson in (lesson for lesson in lessons if not lesson.failures):
             for name, text in options.p:
                 override(lesson, name, text)
     except ValueError as error:
@@ -294,7 +326,7 @@ def main(
     if not lessons:
         parser.exit(2, f"there are no lessons in {folder}\n")
     set_environment()
-    for lesson in lessons:
+    for lesson in (lesson for lesson in lessons if not lesson.failures):
         print(f"{lesson.name}: running, profile {options.profile}", flush=True)
         run(lesson, build / lesson.name, PROFILES[options.profile])
         over = "\r" if sys.stdout.isatty() else ""  # the line of progress
