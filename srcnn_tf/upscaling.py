@@ -2,8 +2,7 @@
 
 import errno
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import keras
@@ -11,6 +10,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from tqdm import tqdm
 
+from srcnn_tf.datasets import image_paths
 from srcnn_tf.images.io import (
     FORMATS,
     check_target,
@@ -40,7 +40,8 @@ def upscale(
     A network for luma enlarges the luma (BT.601; a grey image is its own luma); chroma and alpha
     are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves. Where
     alpha is 0, the nearest visible colour is enlarged instead of the hidden one, or edges would
-    show it. Tiles overlap by the network's reach: the result does not depend on them.
+    show it. Tiles overlap by the network's reach: the result does not depend on them. Borders are
+    mirrored as far, so that the network's own padding shows nowhere.
 
     Args:
         image: `[h, w, c]`, c = 1, 3 or 4 (RGBA); uint8, uint16, or floats in [0, 1].
@@ -74,15 +75,21 @@ def upscale(
         image = _with_hidden_colours_filled(image)
     scale = scale_of(model)
     result = np.empty((height * scale, width * scale, channels), dtype)
-    spans = [
-        (rows, columns)
-        for rows in _spans(height, tile, overlap)
-        for columns in _spans(width, tile, overlap)
-    ]
-    for rows, columns in tqdm(spans, "enlarging", file=sys.stdout, disable=not progress):
-        lr_tile = as_float(image[rows.tile, columns.tile])
-        sr_tile = _enlarge(lr_tile, model, scale)[rows.kept(scale), columns.kept(scale)]
-        result[rows.place(scale), columns.place(scale)] = quantise(sr_tile, dtype)
+    # Which pixel stands at each place of the mirrored image, ..., 1, 0 | 0, 1, ...: networks pad
+    # with zeros, which draws a frame around a picture.
+    mirrored = [np.pad(np.arange(side), overlap, "symmetric") for side in (height, width)]
+    kept = [min(side, tile - 2 * overlap) for side in (height, width)]
+    inside = tuple(slice(overlap * scale, (overlap + side) * scale) for side in kept)
+    corners = list(product(_starts(height, kept[0]), _starts(width, kept[1])))
+    for corner in tqdm(corners, "enlarging", file=sys.stdout, disable=not progress):
+        spans = list(zip(corner, kept, strict=True))
+        places = [
+            m[first : first + n + 2 * overlap]
+            for m, (first, n) in zip(mirrored, spans, strict=True)
+        ]
+        sr_tile = _enlarge(as_float(image[np.ix_(*places)]), model, scale)[inside]
+        place = tuple(slice(first * scale, (first + n) * scale) for first, n in spans)
+        result[place] = quantise(sr_tile, dtype)
     return result
 
 
@@ -95,38 +102,9 @@ def _with_hidden_colours_filled(image: np.ndarray) -> np.ndarray:
     return np.dstack([image[rows, columns, :3], image[..., 3:]])
 
 
-@dataclass(frozen=True)
-class _Span:
-    """One axis of a tile: it covers start to stop, of which first to last are kept."""
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-    @property
-    def tile(self) -> slice:
-        return slice(self.start, self.stop)
-
-    def kept(self, scale: int) -> slice:
-        return slice((self.first - self.start) * scale, (self.last - self.start) * scale)
-
-    def place(self, scale: int) -> slice:
-        return slice(self.first * scale, self.last * scale)
-
-
-def _spans(length: int, tile: int, overlap: int) -> Iterator[_Span]:
-    """Cut an axis into tiles of one size; the first and the last end where the image ends.
-
-    The network pads there itself, as it would without tiles.
-    """
-    first = 0
-    while first < length:
-        start = max(0, min(first - overlap, length - tile))
-        stop = min(start + tile, length)
-        last = stop if stop == length else stop - overlap
-        yield _Span(start, stop, first, last)
-        first = last
+def _starts(length: int, kept: int) -> list[int]:
+    """Cut an axis into spans of one size, so that one graph serves all; the last is moved back."""
+    return [min(first, length - kept) for first in range(0, length, kept)]
 
 
 def _enlarge(image: np.ndarray, model: keras.Model, scale: int) -> np.ndarray:
@@ -192,30 +170,33 @@ def upscale_folder(
         source: the folder; other files are counted and passed over, as are subfolders.
         target: the folder to write to; made if it is not there.
         model: see `upscale`.
-        overwrite: replace files that are there.
+        overwrite: replace files that are there; else they are counted and kept, so that a run that
+            was stopped goes on with what is missing.
 
     Raises:
         FileNotFoundError: the folder holds no image files.
-        FileExistsError: a file that would be written is there and `overwrite` is false.
         ValueError: two images would get the same name; some files cannot be read or written (the
             others are enlarged first, and the message names those left out).
         OSError: the disk is full.
     """
     source, target = Path(source), Path(target)
-    files = sorted(path for path in source.iterdir() if path.is_file() and path.name[0] != ".")
-    sources = [path for path in files if path.suffix.lower() in FORMATS]
-    if not sources:
-        raise FileNotFoundError(f"there are no image files ({', '.join(FORMATS)}) in {source}")
-    targets = [target / f"{path.stem}.png" for path in sources]
-    if len(set(targets)) < len(targets):
-        raise ValueError(f"{source} holds images that differ in their suffix alone: rename them")
-    if len(sources) < len(files):
-        print(f"passing over {len(files) - len(sources)} files that are no images")
+    jobs: dict[Path, Path] = {}  # what is written, and from what
+    for path in image_paths(source):
+        twin = jobs.setdefault(target / f"{path.stem}.png", path)
+        if twin != path:
+            raise ValueError(
+                f"{twin.name} and {path.name} of {source} would both become {path.stem}.png: "
+                "rename one of them"
+            )
     target.mkdir(parents=True, exist_ok=True)
-    for path in targets:
-        check_target(path, overwrite)
+    missing = {result: path for result, path in jobs.items() if overwrite or not result.exists()}
+    if len(missing) < len(jobs):
+        print(
+            f"{len(jobs) - len(missing)} of {len(jobs)} images are in {target} already and are "
+            "kept; overwrite=True, or --overwrite, replaces them"
+        )
     failures = []
-    for path, result in zip(tqdm(sources, str(source), file=sys.stdout), targets, strict=True):
+    for result, path in tqdm(missing.items(), str(source), file=sys.stdout):
         try:
             upscale_file(path, result, model, overwrite, progress=False)
         except (ValueError, OSError) as error:
@@ -224,5 +205,5 @@ def upscale_folder(
             failures.append(str(error))
     if failures:
         raise ValueError(
-            f"{len(failures)} of {len(sources)} files were not enlarged:\n" + "\n".join(failures)
+            f"{len(failures)} of {len(missing)} files were not enlarged:\n" + "\n".join(failures)
         )

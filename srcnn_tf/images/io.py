@@ -114,6 +114,8 @@ def _pixels(path: Path, image: Image.Image) -> np.ndarray:
     if image.mode == "L" and depth in (2, 4) and level is not None and level < 2**depth:
         # Pillow stretches the pixels to 8 bits, but not the level that is transparent.
         image.info["transparency"] = level * 255 // (2**depth - 1)
+    if image.mode == "1" and level:  # nor for 1 bit, before version 12
+        image.info["transparency"] = 255
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., None]
     transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
