@@ -43,8 +43,12 @@ def test_any_image_size_comes_out_enlarged_under_xla(name, channels):
         np.testing.assert_allclose(enlarged, np.asarray(model(images)), atol=1e-4)
 
 
-@pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("name", NAMES)
+# One network of each builder also from the random start.
+BUILDERS = {network.builder: name for name, network in networks().items()}
+FROM = [*((name, "bicubic") for name in NAMES), *((n, "random") for n in BUILDERS.values())]
+
+
+@pytest.mark.parametrize(("name", "start"), FROM)
 def test_every_weight_learns_under_xla(name, start):
     model = build(name, 2, start=start)
     generator = np.random.default_rng(0)
@@ -57,7 +61,7 @@ def test_every_weight_learns_under_xla(name, start):
         assert not np.array_equal(old, new), path
 
 
-@pytest.mark.parametrize("builder", {network.builder for network in networks().values()})
+@pytest.mark.parametrize("builder", BUILDERS)
 @pytest.mark.parametrize(
     ("scale", "options", "message"),
     [

@@ -256,9 +256,9 @@ def test_every_optimizer_trains_rgb_under_xla(optimizer):
     assert not np.array_equal(model.get_weights()[0], srcnn(3, channels=3).get_weights()[0])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "soap", "rmsprop", "sgd"])
-def test_a_layer_has_the_rate_that_the_recipe_gives_it(optimizer):
-    recipe = replace(RECIPE, steps=1, steps_per_epoch=1, optimizer=optimizer, ema=None)
+def test_a_layer_has_the_rate_that_the_recipe_gives_it():
+    # test_optimizers holds each optimizer to its factors; here they reach the right layers.
+    recipe = replace(RECIPE, steps=1, steps_per_epoch=1, optimizer="sgd", ema=None)
     recipe = replace(recipe, schedule="constant", learning_rate=0.1)
     start, moved = srcnn(2).get_weights(), {}
     for factor in (1, 0.1, 0):
