@@ -1,4 +1,4 @@
-"""The former name of `score_table`, for notebooks that were saved before."""
+"""Where notebooks that were saved before find what is now in `probes` and `score_table`."""
 
 from srcnn_tf.probes import multiply_adds
-from srcnn_tf.score_table import INTERPOLATIONS, Row, methods, published, run
+from srcnn_tf.score_table import published

@@ -11,7 +11,7 @@ import pytest
 import readme_table
 
 from srcnn_tf import load_pretrained
-from srcnn_tf.metrics import Protocol, psnr
+from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import build
 from srcnn_tf.networks import find, shipped
 from srcnn_tf.pairs import evaluation_pairs
@@ -57,21 +57,15 @@ def test_a_recipe_of_minutes_has_no_steps():
     assert (recipe.steps, recipe.minutes, recipe.hr_patch) == (None, 2.0, 48)
 
 
-def score(load, network, scale, name):
-    upscale = graph_function(load_pretrained(network, scale))
-    scores = [
-        float(psnr(hr_images, upscale(lr_images).numpy(), Protocol(border=scale))[0])
-        for lr_images, hr_images in evaluation_pairs(load(name), scale)
-    ]
-    return np.mean(scores)
-
-
 @pytest.mark.parametrize("name", ["set5", "set14"])
 @pytest.mark.parametrize(("network", "scale"), SHIPPED)
 def test_scores_are_those_of_the_table_and_reach_their_floors(load_or_skip, network, scale, name):
-    found = score(load_or_skip, network, scale, name)
-    assert found == pytest.approx(readme_table.psnr(README)[network, scale, name], abs=0.0051)
-    short = find(network).floors[scale][name] - found
+    upscale = graph_function(load_pretrained(network, scale))
+    pairs = evaluation_pairs(load_or_skip(name), scale)
+    found, told = evaluate(upscale, pairs, Protocol(scale)), readme_table.scores(README)
+    assert found.psnr == pytest.approx(told[network, scale, name].psnr, abs=0.0051)
+    assert found.ssim == pytest.approx(told[network, scale, name].ssim, abs=0.000051)
+    short = find(network).floors[scale][name] - found.psnr
     if name in find(network).unreached[scale]:
         assert short > 0, "it reaches its floor: take it off the unreached"
         pytest.xfail(f"{short:.2f} dB short of its floor")

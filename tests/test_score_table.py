@@ -1,13 +1,17 @@
 """The score table: published bicubic reproduced, degradations, files."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
+import readme_table
 
 from srcnn_tf import datasets, score_table
 from srcnn_tf.images import write_image
 from srcnn_tf.pairs import Degradation
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["set5", "set14"])
@@ -16,6 +20,9 @@ def test_published_bicubic_is_reproduced(load_or_skip, name):
     rows = list(score_table.run(["bicubic"], [name]))
     assert [row.scale for row in rows] == [2, 3, 4]
     for row in rows:
+        told = readme_table.scores(README)["bicubic", row.scale, name]
+        assert row.psnr == pytest.approx(told.psnr, abs=0.0051)
+        assert row.ssim == pytest.approx(told.ssim, abs=0.000051)
         assert abs(row.psnr - row.published_psnr) < 0.03
         assert abs(row.ssim - row.published_ssim) < 0.001
         assert "VDSR" in row.source

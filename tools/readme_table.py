@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from srcnn_tf.metrics import Scores
 from srcnn_tf.networks import shipped
 from srcnn_tf.scales import SCALES
 from srcnn_tf.score_table import Row, from_csv
@@ -41,13 +42,14 @@ def _cells(row: Row) -> str:
     return f"{ours} | {theirs}"
 
 
-def psnr(readme: str) -> dict[tuple[str, int, str], float]:
-    """Return the PSNR in dB that the table states, by method, scale and set."""
+def scores(readme: str) -> dict[tuple[str, int, str], Scores]:
+    """Return what the table states as measured here, by method, scale and set."""
     found = {}
     for line in BLOCK.search(readme)[0].splitlines()[3:-1]:
         method, scale, _, _, set5, _, set14, _ = (cell.strip() for cell in line.split("|")[1:-1])
         for name, cell in zip(SETS, (set5, set14), strict=True):
-            found[method, int(scale.removeprefix("×")), name] = float(cell.split(" / ")[0])
+            ours = Scores(*map(float, cell.split(" / ")))
+            found[method, int(scale.removeprefix("×")), name] = ours
     return found
 
 

@@ -10,7 +10,6 @@ from srcnn_tf.models.bicubic_start import STARTS
 from srcnn_tf.models.fsrcnn import fsrcnn
 from srcnn_tf.models.srcnn import srcnn
 from srcnn_tf.networks import find
-from srcnn_tf.probes import scale_of  # where saved notebooks find it
 
 
 def build(name: str, scale: int, **options) -> keras.Model:

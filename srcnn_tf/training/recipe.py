@@ -45,8 +45,8 @@ class Recipe:
         patience: epochs without a better validation PSNR before the run stops early, or None.
         seed: of the crops. (The weights' seed belongs to the model's builder.)
         precision: "float32", or "mixed": layers compute in bfloat16, the last one, all weights and
-            the loss stay in float32. Faster on GPUs, and for wide networks on CPUs with AMX; for
-            residual ones, since where layers carry the image itself it is rounded too.
+            the loss stay in float32. For residual networks: layers that carry the image itself, as
+            SRCNN's and FSRCNN's do, would round it.
         jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. What it does to
             a step on a CPU, `speed/steps.py` measures.
 
