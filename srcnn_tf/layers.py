@@ -96,7 +96,7 @@ class Deconvolution(keras.layers.Conv2DTranspose):
     `Conv2DTranspose(filters, kernel_size, strides=scale, padding="same")` with the same weights and
     the same result. Each of the s² output positions inside an input pixel sees its own s-th part
     of the kernel: one convolution with these parts as filters, then depth to space, is faster on a
-    CPU (`speed/steps.py`).
+    CPU in graph mode (`speed/steps.py`).
 
     Input `[n, h, w, c]`, output `[n, scale·h, scale·w, filters]`, any h and w from 1 on.
 
