@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from tqdm import tqdm
 
 from srcnn_tf.datasets import image_paths
@@ -41,7 +41,8 @@ def upscale(
     are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves. Where
     alpha is 0, the nearest visible colour is enlarged instead of the hidden one, or edges would
     show it. Tiles overlap by the network's reach: the result does not depend on them. Borders are
-    mirrored as far, so that the network's own padding shows nowhere.
+    mirrored as far, so that the network's own padding shows nowhere. Where all that the network
+    sees is of one value, it has nothing to add: flat areas stay as they are.
 
     Args:
         image: `[h, w, c]`, c = 1, 3 or 4 (RGBA); uint8, uint16, or floats in [0, 1].
@@ -87,7 +88,7 @@ def upscale(
             m[first : first + n + 2 * overlap]
             for m, (first, n) in zip(mirrored, spans, strict=True)
         ]
-        sr_tile = _enlarge(as_float(image[np.ix_(*places)]), model, scale)[inside]
+        sr_tile = _enlarge(as_float(image[np.ix_(*places)]), model, scale, overlap)[inside]
         place = tuple(slice(first * scale, (first + n) * scale) for first, n in spans)
         result[place] = quantise(sr_tile, dtype)
     return result
@@ -107,18 +108,28 @@ def _starts(length: int, kept: int) -> list[int]:
     return [min(first, length - kept) for first in range(0, length, kept)]
 
 
-def _enlarge(image: np.ndarray, model: keras.Model, scale: int) -> np.ndarray:
+def _enlarge(image: np.ndarray, model: keras.Model, scale: int, seen: int) -> np.ndarray:
     """Enlarge floats `[h, w, c]`: the network's channels by the network, the others by bicubic."""
-    network = graph_function(model)
     size = (image.shape[0] * scale, image.shape[1] * scale)
     colour, alpha = image[..., :3], image[..., 3:]
     if colour.shape[2] == model.input_shape[-1]:
-        sr_colour = network(colour[None])[0].numpy()
+        sr_colour = _run(model, colour, scale, seen)
     else:
         ycbcr = rgb_to_ycbcr(colour)
-        sr_luma = network(ycbcr[None, ..., :1])[0].numpy()
+        sr_luma = _run(model, ycbcr[..., :1], scale, seen)
         sr_colour = ycbcr_to_rgb(np.dstack([sr_luma, resize(ycbcr[..., 1:], size)]))
     return np.dstack([sr_colour, resize(alpha, size)]) if alpha.shape[2] else sr_colour
+
+
+def _run(model: keras.Model, image: np.ndarray, scale: int, seen: int) -> np.ndarray:
+    """Run a network on floats `[h, w, c]`; keep values that have no other within `seen` pixels."""
+    sr_image = graph_function(model)(image[None])[0].numpy()
+    window = (2 * seen + 1, 2 * seen + 1, 1)
+    flat = maximum_filter(image, window) == minimum_filter(image, window)
+    flat, kept = (
+        it.repeat(scale, 0).repeat(scale, 1) for it in (flat.all(2, keepdims=True), image)
+    )
+    return np.where(flat, kept, sr_image)
 
 
 def upscale_file(
