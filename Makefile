@@ -26,8 +26,8 @@ help: ## List these commands
 notebooks: $(ENV) ## Execute the lessons into build/ and check their results
 	@$(PY) tools/run_lessons.py --profile $(PROFILE) $(addprefix --lesson=,$(LESSON))
 
-site: $(ENV) ## Write the executed lessons as web pages into build/site/
-	@$(PY) tools/make_site.py
+site: $(ENV) ## Write the executed lessons as web pages into build/site/ (PROFILE=fast: no long runs)
+	@$(PY) tools/make_site.py $(if $(filter command,$(firstword $(origin PROFILE))),--profile $(PROFILE))
 
 lab: $(ENV) ## Open JupyterLab on the lessons
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab --ServerApp.root_dir=notebooks

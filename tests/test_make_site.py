@@ -10,6 +10,9 @@ import nbformat
 import pytest
 from html_page import Page
 
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 COLAB = "https://colab.research.google.com"
 HEAD = (
     "# 0{n} · Size of `tf.data`\n\n[![Open in Colab]({colab}/assets/colab-badge.svg)]({colab}/x)",
@@ -23,10 +26,15 @@ $$\\frac{{a}}{{b}} \\le \\hat Y$$
 
 and [another](0{other}_size.ipynb#A-formula), an [exercise](exercises/E0{n}.ipynb),
 the [README](../README.md) and <https://example.org/paper>.
+
+## Another
+
+The end.
 """
 TOML = """
 [01_size]
 key_results = ["gain_db", "images"]
+summary = "It gains {gain_db:.2f} dB on {images} images."
 expect = {gain_db = {min = 0.5}}
 [01_size.fast]
 parameters = {STEPS = 3}
@@ -39,7 +47,7 @@ def write_lesson(folder, build, n, parameters, results):
     values = {"n": n, "other": 3 - n, "colab": COLAB}
     texts = [text.format(**values) for text in (*HEAD, BODY)]
     cells = list(map(nbformat.v4.new_markdown_cell, texts))
-    long = "STEPS = 1  # " + 40 * "long "
+    long = 'STEPS = 1  # scored on "set5" ' + 40 * "long "
     cells.insert(2, nbformat.v4.new_code_cell(long, metadata={"tags": ["parameters"]}))
     notebook = nbformat.v4.new_notebook(cells=cells)
     executed = build / f"0{n}_size" / f"0{n}_size.ipynb"
@@ -47,8 +55,13 @@ def write_lesson(folder, build, n, parameters, results):
     nbformat.write(notebook, folder / executed.name)
     injected = nbformat.v4.new_code_cell("STEPS = 3", metadata={"tags": ["injected-parameters"]})
     notebook.cells.insert(3, injected)
-    picture = nbformat.v4.new_output("display_data", {"text/html": "<img src='data:,' alt=''>"})
-    notebook.cells.append(nbformat.v4.new_code_cell("show()", outputs=[picture]))
+    slider = '<div class="before-after"><img src="data:," alt=""></div>'
+    outputs = [
+        nbformat.v4.new_output("display_data", {"text/html": slider}),
+        nbformat.v4.new_output("display_data", {"image/png": PIXEL}),
+    ]
+    cell = nbformat.v4.new_code_cell("show()", outputs=outputs, metadata={"tags": ["cover"]})
+    notebook.cells.append(cell)
     nbformat.write(notebook, folder / executed.name)
     notebook.metadata.papermill = {"parameters": parameters}
     nbformat.write(notebook, executed)
@@ -63,6 +76,14 @@ def write_course(folder):
     write_lesson(notebooks, build, 2, {}, {})
     (notebooks / "lessons.toml").write_text(TOML)
     return notebooks, build
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_sets(tmp_path_factory):
+    """The lessons, which name a set, stay in the fast profile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SRCNN_TF_DATA", str(tmp_path_factory.mktemp("sets")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +102,7 @@ def test_pages_load_nothing_from_elsewhere(pages):
     assert sorted(pages) == ["01_size.html", "02_size.html", "index.html"]
     for page in pages.values():
         assert all(address.startswith("data:") for address in page.loads)
-        assert not {"script", "iframe", "object", "embed", "base"} & set(page.tags)
+        assert not {"iframe", "object", "embed", "base"} & set(page.tags)
         assert "@import" not in page.html
         assert not re.search(r"url\((?!['\"]?(data:|#))", page.html)
     assert "img" in pages["01_size.html"].tags
@@ -110,27 +131,69 @@ def test_formulas_are_mathml(pages):
         assert "$" not in pages[name].words.split("</style>")[-1].split("A formula")[-1]
 
 
-def test_index_says_minutes_results_and_their_profile(pages):
-    words = " ".join(pages["index.html"].words.split())
+def test_index_shows_picture_minutes_results_and_their_profile(pages):
+    index = pages["index.html"]
+    words = " ".join(index.words.split()).split("A course in notebooks")[-1]
     first, second = words[words.index("01 · Size") :].split("02 · Size")
     assert "Open in Colab" in first
     assert "about 10 minutes" in first
-    assert "Results (fast profile" in first
-    assert first.rstrip(" ¶").endswith("gain 0.5123 dB · images 14")
+    assert "It gains 0.51 dB on 14 images. (fast profile" in first
     assert "about 20 minutes" in second
-    assert "Results (full profile" in second
+    assert "(full profile" in second
     assert "fast profile" in pages["01_size.html"].words
+    assert f"data:image/png;base64,{PIXEL}" in index.loads
+    assert index.html.index("before-after") < index.html.rindex("01 · Size")
 
 
-@pytest.mark.parametrize("name", ["index", "01_size"])
-def test_pages_fit_a_phone(browser, site, name):
-    browser.set_window_size(500, 800)  # Chromium's windows are no narrower
-    browser.get((site / f"{name}.html").as_uri())
-    widths = "return [document.documentElement.scrollWidth, innerWidth]"
-    scrolled, inner = browser.execute_script(widths)
-    assert scrolled <= inner < 600
-    code = browser.find_elements("css selector", ".jp-InputArea-editor pre")
-    assert all(pre.size["width"] < inner for pre in code)
+def test_lessons_lead_to_their_neighbours_and_sections(pages):
+    first, second = (pages[f"0{n}_size.html"] for n in (1, 2))
+    assert first.html.count('href="02_size.html" rel="next"') == 2  # above and below
+    assert second.html.count('href="01_size.html" rel="prev"') == 2
+    assert 'rel="prev"' not in first.html
+    assert {"#A-formula", "#Another"} <= set(first.links)
+
+
+def test_search_finds_sections(browser, site):
+    browser.get((site / "02_size.html").as_uri())
+    box = browser.find_element("name", "q")
+    box.send_keys("README")
+    box.submit()
+    found = [
+        link.get_attribute("href") for link in browser.find_elements("css selector", "#found a")
+    ]
+    assert [link.rsplit("/", 1)[1] for link in found] == [
+        "01_size.html#A-formula",
+        "02_size.html#A-formula",
+    ]
+    box = browser.find_element("name", "q")
+    box.clear()
+    box.send_keys("<b>nowhere")
+    assert browser.find_element("id", "found").text == "Nothing found"
+
+
+def test_pages_are_dark_where_the_reader_wants_it(browser, site):
+    browser.get((site / "01_size.html").as_uri())
+    shades = []
+    for scheme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        colour = "return getComputedStyle(document.body).backgroundColor"
+        shades.append(sum(map(int, re.findall(r"\d+", browser.execute_script(colour))[:3])))
+    assert shades[0] > 700 > 200 > shades[1]
+
+
+@pytest.mark.parametrize(("cached", "profile"), [(["t91", "tfds"], "full"), (["t91"], "fast")])
+def test_full_profile_where_the_sets_are_at_hand(tmp_path, monkeypatch, cached, profile):
+    monkeypatch.setenv("SRCNN_TF_DATA", str(tmp_path))
+    for name in cached:
+        (tmp_path / name).mkdir()
+    cell = nbformat.v4.new_code_cell('DATA = "t91+tf_flowers"')
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "01_size.ipynb")
+    (tmp_path / "lessons.toml").write_text("[01_size]")
+    ran = []
+    monkeypatch.setattr(make_site.run_lessons, "main", lambda argv, *_: ran.append(argv) or 1)
+    assert make_site.main([], tmp_path, tmp_path / "build") == 1
+    assert ran == [["--lesson=01_size", f"--profile={profile}"]]
 
 
 def spoil_results(folder, build):

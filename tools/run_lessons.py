@@ -15,6 +15,7 @@ import math
 import operator
 import os
 import shutil
+import string
 import sys
 import time
 import tomllib
@@ -49,6 +50,7 @@ class Lesson:
     parameters: dict[str, Any]
     expect: dict[str, dict]
     key_results: list[str]
+    summary: str
     seconds: float = 0
     results: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -87,9 +89,9 @@ def read_lessons(folder: Path, profile: str) -> list[Lesson]:
         chosen = entry.get(profile, {})
         parameters = chosen.get("parameters", {})
         expect = entry.get("expect", {}) | chosen.get("expect", {})
-        keys = entry.get("key_results", [])
+        keys, summary = entry.get("key_results", []), entry.get("summary", "")
         lessons.append(
-            Lesson(notebook, defaults, parameters, expect, keys, failures=failures),
+            Lesson(notebook, defaults, parameters, expect, keys, summary, failures=failures),
         )
     if wrong:
         raise ValueError("\n".join(wrong))
@@ -121,7 +123,9 @@ def check_entry(name: str, entry: dict, defaults: dict) -> Iterator[str]:
     """Yield what is misspelt in a lesson's entry, in all profiles."""
     parts = {name: entry} | {f"{name}.{key}": entry[key] for key in PROFILES if key in entry}
     for title, part in parts.items():
-        known = ["key_results", "expect", *PROFILES] if part is entry else ["parameters", "expect"]
+        known = ["parameters", "expect"]
+        if part is entry:
+            known = ["key_results", "summary", "expect", *PROFILES]
         for key in part.keys() - known:
             yield f"lessons.toml: [{title}] has {key!r}, and may have {', '.join(known)}"
         for result, bounds in part.get("expect", {}).items():
@@ -260,7 +264,8 @@ def check_results(lesson: Lesson, path: Path) -> None:
         lesson.failures.append("the lesson wrote no results.json")
         return
     lesson.results = dict(json.loads(path.read_text(encoding="utf-8")))
-    for name in dict.fromkeys([*lesson.expect, *lesson.key_results]):
+    told = [name for _, name, _, _ in string.Formatter().parse(lesson.summary) if name]
+    for name in dict.fromkeys([*lesson.expect, *lesson.key_results, *told]):
         if name not in lesson.results:
             lesson.failures.append(f"result {name} is missing from results.json")
     for name, value in lesson.results.items():
