@@ -9,6 +9,7 @@ import keras
 from srcnn_tf.models.bicubic_start import STARTS
 from srcnn_tf.models.fsrcnn import fsrcnn
 from srcnn_tf.models.srcnn import srcnn
+from srcnn_tf.models.vdsr import vdsr
 from srcnn_tf.networks import find
 
 

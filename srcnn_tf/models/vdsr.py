@@ -1,0 +1,59 @@
+"""VDSR: twenty layers that learn what bicubic interpolation lacks."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from srcnn_tf.layers import BicubicUpsampling
+from srcnn_tf.models.bicubic_start import check_arguments, he_normal
+
+
+def vdsr(
+    scale: int,
+    depth: int = 20,
+    width: int = 64,
+    channels: int = 1,
+    start: str = "bicubic",
+    seed: int = 0,
+) -> keras.Model:
+    """Build VDSR: 3×3 convolutions on the enlarged image, whose output is added to that image.
+
+    The first layer, which enlarges, has no weights, so one set of weights serves every scale.
+
+    Args:
+        scale: 2, 3 or 4.
+        depth: convolutions, at least 2.
+        width: feature maps between them.
+        channels: 1 for luma, 3 for RGB.
+        start: "bicubic" (the last convolution begins at zero: nothing is added) or "random" (He's,
+            the paper's, in every convolution).
+        seed: of the random weights.
+
+    Returns:
+        A built model `[n, h, w, channels]` to `[n, s·h, s·w, channels]`.
+
+    Raises:
+        ValueError: an argument out of its range.
+
+    Reference: Kim, Lee and Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional
+    Networks", CVPR 2016, section 3. Derived in lesson 08.
+    """
+    check_arguments(scale, channels, start)
+    if depth < 2 or width < 1:
+        raise ValueError(f"depth is {depth} and width {width}: at least 2 and 1")
+    lr_images = keras.Input((None, None, channels))
+    enlarged = maps = BicubicUpsampling(scale, name="bicubic")(lr_images)
+    generator = np.random.default_rng(seed)
+    for number in range(1, depth + 1):
+        last = number == depth
+        layer = layers.Conv2D(
+            channels if last else width,
+            3,
+            padding="same",
+            activation=None if last else "relu",
+            name="residual" if last else f"conv_{number}",
+        )
+        maps = layer(maps)
+        kernel = he_normal(generator, layer.kernel.shape)
+        layer.kernel.assign(0 * kernel if last and start == "bicubic" else kernel)
+    return keras.Model(lr_images, layers.Add(name="sum")([enlarged, maps]), name="vdsr")
