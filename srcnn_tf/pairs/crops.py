@@ -58,7 +58,7 @@ def random_crops(
 
     Derived in lesson 02.
     """
-    _check_patch(scale, hr_patch, batch_size)
+    check_patch(scale, hr_patch, batch_size)
     images = [to_channels(as_float(image), channels) for image in images]
     _check_sizes(images, hr_patch)
     images = [image for image in rescaled(images, rescale) if min(image.shape[:2]) >= hr_patch]
@@ -178,7 +178,7 @@ def crop_then_degrade(
 
     Derived in lesson 02.
     """
-    _check_patch(scale, hr_patch, batch_size)
+    check_patch(scale, hr_patch, batch_size)
     if max(np.shape(degradation.kernel or [[1]])) > 2 * hr_patch:
         raise ValueError(f"the blur kernel is more than twice as large as a crop of {hr_patch}")
     if not isinstance(images, tf.data.Dataset):
@@ -268,7 +268,7 @@ def subimages(
     Raises:
         ValueError: no images, an image smaller than a sub-image, or an argument out of its range.
     """
-    _check_patch(scale, hr_patch, 1)
+    check_patch(scale, hr_patch, 1)
     if stride < scale:
         raise ValueError(f"stride {stride} is smaller than the scale {scale}")
     images = [as_float(image) for image in images]
@@ -297,7 +297,8 @@ def _turns(flips: bool, rotations: bool) -> list[tuple[int, int, int]]:
     return [(0, row, column) for row in (1, -1) for column in (1, -1)][: 4 if flips else 1]
 
 
-def _check_patch(scale: int, hr_patch: int, batch_size: int) -> None:
+def check_patch(scale: int, hr_patch: int, batch_size: int) -> None:
+    """Raise a ValueError for crops that do not suit a scale, or an empty batch."""
     check_scale(scale)
     if not isinstance(hr_patch, (int, np.integer)):
         raise ValueError(f"hr_patch is {hr_patch!r}: it must be a whole number of pixels")

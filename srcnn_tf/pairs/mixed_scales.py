@@ -1,0 +1,76 @@
+"""Crops of several scales in one batch, enlarged already: for one network that serves them all."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from srcnn_tf.images.resizing import resize_weights
+from srcnn_tf.pairs.crops import check_patch, random_crops
+
+_REACH = 2  # LR pixels that Keys' kernel sees on each side
+
+
+def mixed_scale_crops(
+    images: Sequence[np.ndarray],
+    scales: Sequence[int],
+    hr_patch: int = 48,
+    batch_size: int = 48,
+    *,
+    seed: int = 0,
+    **options,
+) -> tf.data.Dataset:
+    """Draw crops of whole enlarged images and of the images, equally many at each scale, for ever.
+
+    Args:
+        images: photographs `[H, W, c]` in [0, 1].
+        scales: from 2, 3 and 4.
+        hr_patch: side of a crop in HR pixels, a multiple of each scale.
+        batch_size: pairs in a batch, a multiple of the number of scales; those of the first scale
+            come first.
+        seed: as in `random_crops`; each scale draws positions of its own.
+        **options: other options of `random_crops`.
+
+    Returns:
+        An endless dataset of (float32 `[n, hr_patch, hr_patch, c]`, the same) in [0, 1]: crops of
+        the bicubically enlarged LR images, and of the HR images. The former overshoot a little.
+
+    Raises:
+        ValueError: a batch that cannot be divided among the scales; see also `random_crops`.
+
+    Reference: Kim et al., CVPR 2016 (VDSR), section 4.2. Derived in lesson 08.
+    """
+    share, rest = divmod(batch_size, len(scales) or 1)
+    if not scales or rest:
+        raise ValueError(
+            f"{batch_size} crops cannot be divided among the scales {tuple(scales)}: batch_size "
+            "must be a multiple of their number"
+        )
+    parts = []
+    for number, scale in enumerate(scales):
+        check_patch(scale, hr_patch, share)
+        # Cut so much larger that mirrored borders of crops end where the kept part begins.
+        margin = _REACH * scale
+        crops = random_crops(
+            images,
+            scale,
+            hr_patch + 2 * margin,
+            share,
+            seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
+            **options,
+        )
+        enlarge = resize_weights(hr_patch // scale + 2 * _REACH, hr_patch + 2 * margin)
+        weights = tf.constant(enlarge[margin:-margin], tf.float32)
+        parts.append(crops.map(_enlarged(weights, margin), tf.data.AUTOTUNE, deterministic=True))
+    join = lambda *pairs: tuple(tf.concat(part, 0) for part in zip(*pairs, strict=True))  # noqa: E731
+    return tf.data.Dataset.zip(*parts).map(join).prefetch(tf.data.AUTOTUNE)
+
+
+def _enlarged(weights: tf.Tensor, margin: int):
+    @tf.function(jit_compile=True)
+    def enlarge(lr_images, hr_images):
+        rows = tf.einsum("ih,nhwc->niwc", weights, lr_images)
+        enlarged = tf.einsum("jw,niwc->nijc", weights, rows)
+        return enlarged, hr_images[:, margin:-margin, margin:-margin]
+
+    return enlarge
