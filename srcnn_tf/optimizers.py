@@ -1,4 +1,4 @@
-"""Optimizers by name, and two that Keras does not have: SOAP, and a rate for each layer."""
+"""Optimizers by name, and those that Keras lacks: SOAP, a rate for each layer, clipping by rate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -84,6 +84,43 @@ class LayerRates(keras.optimizers.Optimizer):
     def from_config(cls, config, custom_objects=None):
         optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects)
         return super().from_config({**config, "optimizer": optimizer}, custom_objects)
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class AdjustablyClippedSGD(keras.optimizers.SGD):
+    """SGD that clips each number of the gradient to ±θ/γ, where γ is the current learning rate.
+
+    However high the rate, a gradient moves no weight by more than θ; as the rate falls, more of the
+    gradient passes.
+
+    Args:
+        theta: θ. The paper does not state its own.
+        learning_rate: γ at the start.
+        momentum: as for SGD.
+        name: of the optimizer.
+        **kwargs: other arguments of `keras.optimizers.SGD`.
+
+    Reference: Kim et al., CVPR 2016 (VDSR), section 3.2. Compared in lesson 08.
+    """
+
+    def __init__(
+        self,
+        theta: float = 0.01,
+        learning_rate: float = 0.1,
+        momentum: float = 0.9,
+        name: str = "adjustably_clipped_sgd",
+        **kwargs,
+    ):
+        super().__init__(learning_rate, momentum, name=name, **kwargs)
+        self.theta = theta
+
+    def apply(self, grads, trainable_variables=None):
+        limit = self.theta / ops.cast(self.learning_rate, "float32")
+        clipped = [None if g is None else ops.clip(g, -limit, limit) for g in grads]
+        return super().apply(clipped, trainable_variables)
+
+    def get_config(self):
+        return {**super().get_config(), "theta": self.theta}
 
 
 @dataclass(frozen=True)

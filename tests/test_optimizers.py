@@ -1,11 +1,14 @@
-"""SOAP: Adam in the eigenbasis of the gradients' covariance. LayerRates: a factor a variable."""
+"""SOAP: Adam in the eigenbasis of the gradients' covariance. LayerRates: a factor a variable.
+
+AdjustablyClippedSGD: gradients clipped by the learning rate.
+"""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from srcnn_tf.optimizers import OPTIMIZERS, SOAP, LayerRates
+from srcnn_tf.optimizers import OPTIMIZERS, SOAP, AdjustablyClippedSGD, LayerRates
 
 SHAPE = (3, 3, 4, 5)
 
@@ -130,3 +133,26 @@ def test_under_tf_distribute_an_optimizer_finds_its_memory():
     alone, _ = walked(LayerRates(SOAP(), [1, 0], learning_rate=0.1), np.ones((1, 1, 1, 2, 2)))
     np.testing.assert_allclose(moved, alone, atol=1e-6)
     np.testing.assert_array_equal(frozen, 1)
+
+
+def test_no_step_of_clipped_sgd_is_longer_than_theta_and_small_gradients_pass():
+    weights = keras.Variable(np.zeros(3, np.float32))
+    optimizer = AdjustablyClippedSGD(theta=0.01, learning_rate=0.1, momentum=0.0)
+    optimizer.build([weights])
+    moved = []
+    for rate in (0.1, 0.01, 0.0):
+        optimizer.learning_rate.assign(rate)
+        before = np.asarray(weights)
+        optimizer.apply([tf.constant([5.0, -0.3, 0.02])], [weights])
+        moved.append(before - np.asarray(weights))
+    np.testing.assert_allclose(moved[0], [0.01, -0.01, 0.002], rtol=1e-5)
+    np.testing.assert_allclose(moved[1], [0.01, -0.003, 0.0002], rtol=1e-4)
+    np.testing.assert_array_equal(moved[2], 0)
+
+
+def test_clipped_sgd_is_read_back_as_it_was():
+    optimizer = AdjustablyClippedSGD(0.02, 0.5, momentum=0.8, use_ema=True)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+    assert isinstance(again, AdjustablyClippedSGD)
+    assert again.get_config() == optimizer.get_config()
+    assert again.theta == 0.02
