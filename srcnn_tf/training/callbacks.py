@@ -81,6 +81,8 @@ class Recorder(_OfRun):
         history.seconds.append(self.run.seconds)
         history.loss.append(float(logs["loss"]))
         history.psnr.append(float(logs["val_psnr"]))
+        for name in (f"x{scale}" for scale in self.run.recipe.scales or ()):
+            history.psnr_of.setdefault(name, []).append(float(logs[f"val_psnr_{name}"]))
 
 
 class Checkpoints(_OfRun):

@@ -9,16 +9,21 @@ import math
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from srcnn_tf.images.pixels import as_float
+from srcnn_tf.images.resizing import resize
+from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.metrics import PSNR, Protocol
-from srcnn_tf.optimizers import OPTIMIZERS, LayerRates
+from srcnn_tf.optimizers import OPTIMIZERS, AdjustablyClippedSGD, LayerRates
 from srcnn_tf.pairs import image_pair, random_crops
+from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
 from srcnn_tf.probes import scale_of
 from srcnn_tf.training.callbacks import (
     PROGRESS,
@@ -101,32 +106,26 @@ def fit(
 
     Derived in lesson 03.
     """
-    channels, scale = model.input_shape[-1], scale_of(model)
+    trained = _after_interpolation(model) if recipe.scales else model
+    scales = tuple(recipe.scales or [scale_of(model)])
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(recipe)
         recorder, stopping = Recorder(run), Stopping(run)
         checkpoints = Checkpoints(run, recorder, Path(folder or scratch), about or {}, resume)
-        batches = random_crops(
-            train_images,
-            scale,
-            recipe.hr_patch,
-            recipe.batch_size,
-            channels=channels,
-            flips=recipe.flips,
-            rotations=recipe.rotations,
-            rescale=recipe.rescale,
-            degradation=recipe.degradation,
-            seed=recipe.seed,
-            first_batch=run.step,
+        batches = _batches(train_images, scales, model.input_shape[-1], recipe, run.step)
+        inputs, hr_images = _validation_batch(
+            validation_images, scales, model.input_shape[-1], recipe
         )
-        lr_images, hr_images = _validation_batch(validation_images, scale, channels, recipe)
-        model.compile(
-            _optimizer(model, recipe),
+        parts = [PSNR(Protocol(border=max(scales)))]
+        if recipe.scales:
+            parts += [_PSNRAt(scales, scale) for scale in scales]
+        trained.compile(
+            _optimizer(trained, recipe),
             loss=recipe.loss,
-            metrics=[PSNR(Protocol(border=scale))],
+            metrics=parts,
             jit_compile=recipe.jit_compile,
         )
-        checkpoints.restore(model)
+        checkpoints.restore(trained)
         # Outermost first: when the recorder sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
         own = [Pace(run), recorder, checkpoints, ProgressLine(run), stopping]
@@ -135,12 +134,12 @@ def fit(
         epochs = sys.maxsize  # a run of minutes ends when they are over
         if recipe.steps:
             epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
-        precision = Precision(run, model)
+        precision = Precision(run, trained)
         with stopping.interrupts_noted(), precision.restored():
-            model.fit(
+            trained.fit(
                 batches,
-                validation_data=(lr_images, hr_images),
-                validation_batch_size=len(lr_images),
+                validation_data=(inputs, hr_images),
+                validation_batch_size=len(inputs),
                 initial_epoch=done,
                 epochs=epochs,
                 steps_per_epoch=recipe.steps_per_epoch,
@@ -158,9 +157,57 @@ def load_history(folder: str | Path) -> History:
     return History(**json.loads(path.read_text())["history"]) if path.exists() else History()
 
 
+def _after_interpolation(model: keras.Model) -> keras.Model:
+    """Return what comes after a model's first layer, which enlarges: the same for every scale."""
+    first, *rest = (it for it in model.layers if not isinstance(it, keras.layers.InputLayer))
+    if not isinstance(first, BicubicUpsampling):
+        raise ValueError(
+            f"the model {model.name!r} does not begin with BicubicUpsampling, so that its weights "
+            "fit one scale only: leave `scales` of the recipe at None"
+        )
+    if isinstance(model, keras.Sequential):
+        shape = (None, None, model.input_shape[-1])
+        return keras.Sequential([keras.Input(shape), *rest], name=model.name)
+    return keras.Model(first.output, model.output, name=model.name)
+
+
+def _batches(
+    images: Sequence[np.ndarray], scales: Sequence[int], channels: int, recipe: Recipe, first: int
+) -> tf.data.Dataset:
+    make: Any = mixed_scale_crops if recipe.scales else random_crops
+    return make(
+        images,
+        scales if recipe.scales else scales[0],
+        recipe.hr_patch,
+        recipe.batch_size,
+        channels=channels,
+        flips=recipe.flips,
+        rotations=recipe.rotations,
+        rescale=recipe.rescale,
+        degradation=recipe.degradation,
+        seed=recipe.seed,
+        first_batch=first,
+    )
+
+
+class _PSNRAt(PSNR):
+    """PSNR of one scale's share of a batch, in which the scales follow each other."""
+
+    def __init__(self, scales: Sequence[int], scale: int):
+        super().__init__(Protocol(border=scale), f"psnr_x{scale}")
+        self.place, self.parts = scales.index(scale), len(scales)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        share = tf.shape(y_true)[0] // self.parts
+        own = slice(self.place * share, (self.place + 1) * share)
+        return super().update_state(y_true[own], y_pred[own])
+
+
 def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer:
     """Make the recipe's optimizer, with a rate of its own for each layer that the recipe names."""
     make = OPTIMIZERS[recipe.optimizer]
+    if recipe.theta is not None:
+        make = partial(AdjustablyClippedSGD, recipe.theta)
     settings: dict[str, Any] = {
         "learning_rate": recipe.learning_rate,
         "global_clipnorm": recipe.clipnorm,
@@ -184,7 +231,7 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
 
 
 def _validation_batch(
-    images: Sequence[np.ndarray], scale: int, channels: int, recipe: Recipe
+    images: Sequence[np.ndarray], scales: Sequence[int], channels: int, recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
     if not images:
@@ -196,10 +243,14 @@ def _validation_batch(
             f"a validation image has a side of {side} pixels: it must be at least as large as the "
             f"training crops, {recipe.hr_patch}"
         )
+    if recipe.scales:
+        side -= side % math.lcm(*scales)
     pairs = []
-    for number, image in enumerate(images):
-        top, left = ((length - side) // 2 for length in image.shape[:2])
-        crop = image[top : top + side, left : left + side]
-        pairs.append(image_pair(crop, scale, channels, recipe.degradation, number))
-    lr_images, hr_images = zip(*pairs, strict=True)
-    return np.stack(lr_images), np.stack(hr_images)
+    for scale in scales:
+        for number, image in enumerate(images):
+            top, left = ((length - side) // 2 for length in image.shape[:2])
+            crop = image[top : top + side, left : left + side]
+            lr_image, hr_image = image_pair(crop, scale, channels, recipe.degradation, number)
+            pairs.append((resize(lr_image, (side, side)) if recipe.scales else lr_image, hr_image))
+    inputs, hr_images = zip(*pairs, strict=True)
+    return np.stack(inputs), np.stack(hr_images)

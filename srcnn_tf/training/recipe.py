@@ -11,7 +11,7 @@ import numpy as np
 from srcnn_tf.optimizers import OPTIMIZERS
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation
 
-SCHEDULES = ("cosine", "constant", "exponential")
+SCHEDULES = ("cosine", "constant", "exponential", "steps")
 PRECISIONS = ("float32", "mixed")
 WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
 
@@ -28,12 +28,18 @@ class Recipe:
         learning_rate: the rate that the schedule multiplies.
         rate_factors: layer name to a factor of its rate, such as `{"reconstruction": 0.1}`, the
             SRCNN paper's; layers that are not named have 1.
-        schedule: "cosine" (up from 0 in the first tenth, then down to 0), "constant", or
-            "exponential" (times `decay` after each batch).
+        schedule: "cosine" (up from 0 in the first tenth, then down to 0), "constant",
+            "exponential" (times `decay` after each batch), or "steps" (a tenth after each quarter
+            of the run).
         decay: factor of the exponential schedule, in (0, 1].
         ema: momentum of the exponential moving average of weights that is validated and kept, from
             0 (the latest weights alone) to below 1, or None for none.
         clipnorm: largest norm of a step's whole gradient, or None.
+        theta: clip each number of the gradient to ±theta / rate, or None; for "sgd", see
+            `optimizers.AdjustablyClippedSGD`.
+        scales: train one network on these scales at once, from 2, 3 and 4, or None for the model's
+            own; the model must begin with `layers.BicubicUpsampling`. See
+            `pairs.mixed_scales.mixed_scale_crops`.
         loss: a Keras loss or its name.
         hr_patch: side of an HR crop in pixels, a multiple of the model's scale.
         batch_size: crops in a batch.
@@ -63,7 +69,9 @@ class Recipe:
     decay: float = 0.9975
     ema: float | None = 0.99
     clipnorm: float | None = 0.1
+    theta: float | None = None
     loss: str | Callable = "mse"
+    scales: Sequence[int] | None = None
     hr_patch: int = 48
     batch_size: int = 16
     flips: bool = True
@@ -79,7 +87,7 @@ class Recipe:
     def __post_init__(self):
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("give either steps or minutes, and None for the other")
-        for name in ("steps", "minutes", "learning_rate", "steps_per_epoch", "patience"):
+        for name in ("steps", "minutes", "learning_rate", "theta", "steps_per_epoch", "patience"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}: it must be above 0")
@@ -90,6 +98,8 @@ class Recipe:
         for name, factor in self.rate_factors.items():
             if factor < 0:
                 raise ValueError(f"the rate factor of {name!r} is {factor}: it must be at least 0")
+        if self.theta is not None and self.optimizer != "sgd":
+            raise ValueError(f"theta clips for the optimizer 'sgd', not for {self.optimizer!r}")
         choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -110,6 +120,8 @@ class Recipe:
         if self.schedule == "exponential":
             return self.learning_rate * self.decay**step
         done = self.done(step, seconds)
+        if self.schedule == "steps":
+            return self.learning_rate * 0.1 ** min(3, int(4 * done))
         return self.learning_rate * min(1, done / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * done))
 
 
@@ -121,13 +133,15 @@ class History:
         step: batches since the start.
         seconds: time spent in training since the start, validation and checkpoints included.
         loss: training loss, mean over the epoch.
-        psnr: validation PSNR in dB, of the averaged weights.
+        psnr: validation PSNR in dB, of the averaged weights; over all scales of the recipe.
+        psnr_of: the same for each scale, "x2" for one, if the recipe has several.
     """
 
     step: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     psnr: list[float] = field(default_factory=list)
+    psnr_of: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def best(self) -> int:
