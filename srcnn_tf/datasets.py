@@ -5,6 +5,7 @@
 | `samples` | photographs inside the scikit-image wheel, split into train and test; no download |
 | `tf_flowers` | 3,670 photographs through TensorFlow Datasets; the first 600 are the test split |
 | `t91`, `general100`, `bsd200` | the papers' training sets |
+| `bsds500_test` | 200 photographs of BSDS500 that are in no other set here, for training |
 | `set5`, `set14`, `bsd100`, `urban100` | the papers' test sets |
 | a path | a folder of your own images |
 """
@@ -34,7 +35,10 @@ from tqdm import tqdm
 from srcnn_tf.images.io import FORMATS, read_image
 from srcnn_tf.images.pixels import as_float, to_channels
 
-REGISTRIES = ("t91", "general100", "bsd200", "set5", "set14", "bsd100", "urban100")
+REGISTRIES = (
+    *("t91", "general100", "bsd200", "bsds500_test"),
+    *("set5", "set14", "bsd100", "urban100"),
+)
 PARTED = ("samples", "tf_flowers")  # sets with a part to train on and a part to test on
 NAMES = (*PARTED, *REGISTRIES)
 

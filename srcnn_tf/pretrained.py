@@ -1,7 +1,8 @@
 """The shipped weights: which there are, how to load them, their cards and their recipes.
 
-Weights lie in `weights/` as `MODEL-xSCALE.weights.h5`, each beside a card, `MODEL-xSCALE.json`,
-that says how it was made. `making.train` makes both.
+Weights lie in `weights/` as `MODEL-xSCALE.weights.h5` (`MODEL-x234` for one set of weights that
+serves three scales), each beside a card, `MODEL-xSCALE.json`, that says how it was made.
+`making.train` makes both.
 """
 
 import json
@@ -64,8 +65,9 @@ def _check_available(name: str, scale: int) -> None:
 
 
 def stem(name: str, scale: int) -> str:
-    """Return what the files of a network's weights and card begin with."""
-    return f"{name}-x{scale}"
+    """Return what the files of a network's weights and card begin with; scales may share them."""
+    scales = find(name).recipes.get(scale, {}).get("scales", [scale])
+    return f"{name}-x{''.join(map(str, scales))}"
 
 
 def default_recipe(name: str, scale: int, **settings) -> Recipe:

@@ -45,8 +45,9 @@ def folder(tmp_path):
 
 
 def test_every_image_set_of_the_design_has_a_name():
-    papers = {"t91", "general100", "bsd200", "set5", "set14", "bsd100", "urban100"}
-    assert set(datasets.NAMES) == {"samples", "tf_flowers"} | papers
+    training = {"t91", "general100", "bsd200", "bsds500_test"}
+    tests = {"set5", "set14", "bsd100", "urban100"}
+    assert set(datasets.NAMES) == {"samples", "tf_flowers"} | training | tests
 
 
 @pytest.mark.parametrize("name", ["set6", "no/such/folder", "SET5"])
@@ -79,6 +80,7 @@ def test_the_flowers_are_no_files():
         ("t91", 91),
         ("general100", 100),
         ("bsd200", 200),
+        ("bsds500_test", 200),
         ("set5", 5),
         ("set14", 14),
         ("bsd100", 100),
