@@ -195,7 +195,7 @@ def study_curves(
         baseline: a PSNR in dB to draw as a dashed line, such as bicubic interpolation's.
         title: what to see.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(8, 4.4), sharey=True, layout="constrained")
     for name, group in by_arm(outcomes).items():
         epochs = min(len(outcome.history.step) for outcome in group)
         scores = np.array([outcome.history.psnr[:epochs] for outcome in group])
@@ -216,7 +216,8 @@ def study_curves(
         axes.set_ylim(bottom=lowest)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("validation PSNR (dB)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
     return _finish(figure, title)
 
 
