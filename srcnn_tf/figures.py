@@ -186,8 +186,8 @@ def study_curves(
 ) -> Figure:
     """Plot validation PSNR against steps and against seconds, a line for each arm of a study.
 
-    A line is the mean over the arm's seeds, the band around it their range; a cross ends the line
-    of an arm that broke off.
+    A line is the mean over the arm's seeds, the band around it their range (none for one seed); a
+    cross ends the line of an arm that broke off.
 
     Args:
         outcomes: what `studies.run` returned, or a part of it.
@@ -195,7 +195,7 @@ def study_curves(
         baseline: a PSNR in dB to draw as a dashed line, such as bicubic interpolation's.
         title: what to see.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(8, 4.4), sharey=True, layout="constrained")
     for name, group in by_arm(outcomes).items():
         epochs = min(len(outcome.history.step) for outcome in group)
         scores = np.array([outcome.history.psnr[:epochs] for outcome in group])
@@ -204,7 +204,9 @@ def study_curves(
             at = np.mean([getattr(o.history, against)[:epochs] for o in group], axis=0)
             label = f"{name} (broke off)" if broken else name
             (line,) = axes.plot(at, scores.mean(axis=0), label=label)
-            axes.fill_between(at, scores.min(0), scores.max(0), color=line.get_color(), alpha=0.2)
+            if len(group) > 1:
+                band = scores.min(axis=0), scores.max(axis=0)
+                axes.fill_between(at, *band, color=line.get_color(), alpha=0.2)
             if broken and epochs:
                 axes.plot(at[-1], scores[:, -1].mean(), "x", color=line.get_color(), markersize=9)
     for axes, against in zip(panels, ("step", "seconds"), strict=True):
@@ -214,7 +216,8 @@ def study_curves(
         axes.set_ylim(bottom=lowest)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("validation PSNR (dB)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
     return _finish(figure, title)
 
 
@@ -229,42 +232,45 @@ def plot_feature_maps(maps: np.ndarray, count: int = 20, title: str | None = Non
         title: what to see.
     """
     count = min(count, maps.shape[-1])
-    tiles = [maps[..., i] for i in range(count)]
-    labels = [f"{i}: ±{np.abs(tile).max():.2g}" for i, tile in enumerate(tiles)]
-    return _signed_grid(tiles, labels, title)
+    return _signed_grid({i: maps[..., i] for i in range(count)}, title)
 
 
-def plot_filters(kernels: np.ndarray, channel: int = 0, title: str | None = None) -> Figure:
+def plot_filters(
+    kernels: np.ndarray,
+    channel: int = 0,
+    title: str | None = None,
+    order: Sequence[int] | None = None,
+) -> Figure:
     """Show the kernels that look at one input channel, each on a scale of its own.
+
+    Colours and numbers are those of `plot_feature_maps`.
 
     Args:
         kernels: `[f, f, inputs, outputs]` from `probes.filters`.
         channel: the input channel.
         title: what to see.
+        order: the outputs to show, in this order; all of them as they come if not given.
     """
-    tiles = [kernels[:, :, channel, i] for i in range(kernels.shape[-1])]
-    return _signed_grid(tiles, None, title)
+    shown = range(kernels.shape[-1]) if order is None else order
+    return _signed_grid({i: kernels[:, :, channel, i] for i in shown}, title)
 
 
-def _signed_grid(
-    tiles: Sequence[np.ndarray], labels: Sequence[str] | None, title: str | None
-) -> Figure:
-    columns = min(10, len(tiles))
-    rows = -(-len(tiles) // columns)
-    height, width = tiles[0].shape
-    tall = 0.95 * height / width + (0.25 if labels else 0.05)
+def _signed_grid(tiles: Mapping[int, np.ndarray], title: str | None) -> Figure:
+    rows = -(-len(tiles) // 8)
+    columns = -(-len(tiles) // rows)
+    height, width = next(iter(tiles.values())).shape
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(0.95 * columns, rows * tall + 0.4),
+        figsize=(1.1 * columns, rows * (1.1 * height / width + 0.25) + 0.4),
         squeeze=False,
         layout="constrained",
     )
     for axis in axes.flat:
         axis.set_axis_off()
-    for i, (axis, tile) in enumerate(zip(axes.flat, tiles, strict=False)):
-        end = max(np.abs(tile).max(), 1e-12)
-        axis.imshow(tile, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest")
-        if labels:
-            axis.set_title(labels[i], fontsize=7)
+    for axis, (number, tile) in zip(axes.flat, tiles.items(), strict=False):
+        end = np.abs(tile).max()
+        limit = max(end, 1e-12)
+        axis.imshow(tile, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        axis.set_title(f"{number}: ±{end:.2g}", fontsize=8)
     return _finish(figure, title)

@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from srcnn_tf.files import write_file
 from srcnn_tf.training import History, Recipe, fit, load_history, recipe_as_json
 
 _OUTCOME, _END = "outcome.json", "end.weights.h5"
+_FULL_RUN = Path(__file__).parent / "full_run.json"
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class Outcome:
         seed: of its weights and its crops.
         history: of the run; up to the last whole epoch if it broke off.
         error: why it broke off, or None.
-        folder: where its checkpoints are.
+        folder: where its checkpoints are, or None if they were not kept.
     """
 
     arm: Arm
     seed: int
     history: History
     error: str | None
-    folder: Path
+    folder: Path | None
 
     @property
     def psnr(self) -> float:
@@ -66,10 +67,11 @@ class Outcome:
         """Build the network with the averaged weights of its last epoch, those that `psnr` scores.
 
         Raises:
-            ValueError: the run broke off before its first epoch ended.
+            ValueError: the run broke off before its first epoch ended, or is one of `full_run`.
         """
-        if not self.history.step:
-            raise ValueError(f"{self.arm.name!r} has no weights to load: {self.error}")
+        if not self.history.step or not self.folder:
+            why = self.error or "of our full run, curves alone were kept"
+            raise ValueError(f"{self.arm.name!r} has no weights to load: {why}")
         model = self.arm.build(self.seed)
         model.load_weights(self.folder / _END)
         return model
@@ -150,30 +152,64 @@ def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
 def to_text(outcomes: Sequence[Outcome]) -> str:
     """Write a table with a line for each arm.
 
-    A line has the mean over seeds of the PSNR at the end, its distance from the first arm's, the
-    range from worst seed to best, the mean of the best epochs' PSNR, and seconds of training.
+    A line has the mean over seeds of the PSNR at the end, its difference from the first arm, the
+    smallest and largest difference between runs that share a seed (a dash where there is but one),
+    the mean of the best epochs' PSNR, and seconds of training.
 
     Args:
         outcomes: what `run` returned, or a part of it.
     """
     groups = by_arm(outcomes)
     width = max(map(len, groups))
-    lines = [f"{'':{width}}  PSNR dB  difference  range  best epoch  seconds"]
-    first = None
+    lines = [f"{'':{width}}  PSNR dB  difference  seed by seed    best epoch  seconds"]
+    first = {outcome.seed: outcome.psnr for outcome in next(iter(groups.values()))}
     for name, group in groups.items():
-        scores = [outcome.psnr for outcome in group]
-        first = np.mean(scores) if first is None else first
         if any(outcome.error for outcome in group):
             steps = ", ".join(str(o.history.step[-1] if o.history.step else 0) for o in group)
             lines.append(f"{name:{width}}  broke off after step {steps}")
             continue
         best = np.mean([max(outcome.history.psnr) for outcome in group])
         seconds = np.mean([outcome.history.seconds[-1] for outcome in group])
+        score = np.mean([outcome.psnr for outcome in group])
+        apart = [outcome.psnr - first.get(outcome.seed, np.nan) for outcome in group]
+        spread = f"{min(apart):+.2f} to {max(apart):+.2f}" if len(apart) > 1 and any(apart) else "–"
         lines.append(
-            f"{name:{width}}  {np.mean(scores):7.2f}  {np.mean(scores) - first:+10.2f}"
-            f"  {np.ptp(scores):5.2f}  {best:10.2f}  {seconds:7.0f}"
+            f"{name:{width}}  {score:7.2f}  {np.mean(apart):+10.2f}  {spread:14}"
+            f"  {best:10.2f}  {seconds:7.0f}"
         )
     return "\n".join(lines)
+
+
+def to_json(about: str, outcomes: Sequence[Outcome]) -> str:
+    """Write what outcomes measured, for `full_run` to read.
+
+    Args:
+        about: when they were trained, and on what.
+        outcomes: what `run` returned; weights are left out.
+    """
+    rows = {
+        name: [{"seed": o.seed, "error": o.error, "history": _rounded(o.history)} for o in group]
+        for name, group in by_arm(outcomes).items()
+    }
+    return json.dumps({"about": about, "outcomes": rows}, ensure_ascii=False) + "\n"
+
+
+def _rounded(history: History) -> dict[str, list[float]]:
+    return {key: [float(f"{v:.5g}") for v in each] for key, each in asdict(history).items()}
+
+
+def full_run(arms: Sequence[Arm]) -> tuple[str, list[Outcome]]:
+    """Return what our own full run of lesson 06 measured of these arms.
+
+    Returns:
+        When it was and on what, and an outcome for each arm that it trained and each seed.
+    """
+    stored = json.loads(_FULL_RUN.read_text(encoding="utf-8"))
+    return stored["about"], [
+        Outcome(arm, row["seed"], History(**row["history"]), row["error"], None)
+        for arm in arms
+        for row in stored["outcomes"].get(arm.name, ())
+    ]
 
 
 def _key(recipe: Recipe, model: keras.Model, data: str) -> str:

@@ -3,6 +3,7 @@
 import importlib
 import json
 import linecache
+import re
 import shutil
 import subprocess
 import sys
@@ -204,17 +205,41 @@ def test_names_that_keras_makes_up_change_nothing(tmp_path, capsys):
     assert trained_now(capsys) == ["unnamed, seed 0"]
 
 
-def test_table_has_means_differences_and_ranges(tmp_path):
-    def outcome(name, seed, psnr):
-        history = studies.History([10, 20], [1.0, 2.0], [0.1, 0.1], [psnr + 1, psnr])
-        return studies.Outcome(Arm(name, SHORT, small), seed, history, None, tmp_path)
+def outcome(name, seed, psnr, folder=None):
+    history = studies.History([10, 20], [1.0, 2.0], [0.1, 0.1], [psnr + 1, psnr])
+    return studies.Outcome(Arm(name, SHORT, small), seed, history, None, folder)
 
-    outcomes = [outcome("a", 0, 30.0), outcome("a", 1, 30.2), outcome("b", 0, 31.5)]
+
+def test_table_has_means_and_differences_seed_by_seed():
+    outcomes = [outcome("a", 0, 30.0), outcome("a", 1, 30.2)]
+    outcomes += [outcome("b", 1, 31.5), outcome("c", 0, 30.1), outcome("c", 1, 30.1)]
     rows = [line.split() for line in studies.to_text(outcomes).splitlines()[1:]]
     assert rows == [
-        ["a", "30.10", "+0.00", "0.20", "31.10", "2"],
-        ["b", "31.50", "+1.40", "0.00", "32.50", "2"],
+        ["a", "30.10", "+0.00", "–", "31.10", "2"],
+        ["b", "31.50", "+1.30", "–", "32.50", "2"],
+        ["c", "30.10", "+0.00", "-0.10", "to", "+0.10", "31.10", "2"],
     ]
+
+
+def test_what_is_stored_reads_back_without_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "_FULL_RUN", tmp_path / "full_run.json")
+    outcomes = [outcome("a", 0, 30.123456), outcome("b", 1, 31.5)]
+    studies._FULL_RUN.write_text(studies.to_json("today", outcomes), encoding="utf-8")
+    about, (found,) = studies.full_run([Arm("b", SHORT, small), Arm("new", SHORT, small)])
+    assert about == "today"
+    assert (found.arm.name, found.seed, found.history) == ("b", 1, outcomes[1].history)
+    with pytest.raises(ValueError, match="curves alone were kept"):
+        found.model()
+
+
+def test_the_full_run_has_the_arms_of_lesson_06():
+    lesson = Path(__file__).parent.parent / "notebooks" / "06_training_choices.ipynb"
+    named = re.findall(r'\b(?:arm|with_batch)\(\\"([^"\\]+)', lesson.read_text(encoding="utf-8"))
+    stored = json.loads(studies._FULL_RUN.read_text(encoding="utf-8"))["outcomes"]
+    assert len(named) > 20
+    assert set(named) <= stored.keys()
+    for rows in stored.values():
+        assert rows[0]["error"] or len(rows[0]["history"]["psnr"]) >= 10
 
 
 @pytest.mark.parametrize(

@@ -85,9 +85,10 @@ def number(
     value = float(given.reshape(()))
     if abs(value - expected) <= tolerance:
         return
+    yours = f"Your {what.removeprefix('Your ').removeprefix('The ')} is {value:g}"
     for slip, meaning in (slips or {}).items():
-        demand(abs(value - slip) > tolerance, f"{what} is {value:g}. {meaning}")
-    raise Wrong(f"{what} is {value:g}, which is {_direction(value, expected)}. {hint}".rstrip())
+        demand(abs(value - slip) > tolerance, f"{yours}. {meaning}")
+    raise Wrong(f"{yours}, which is {_direction(value, expected)}. {hint}".rstrip())
 
 
 def _direction(value: float, expected: float) -> str:

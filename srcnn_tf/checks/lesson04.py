@@ -48,7 +48,7 @@ def _influence(network: keras.Model, lr_image: np.ndarray, row, column) -> np.nd
     with tf.GradientTape() as tape:
         tape.watch(images)
         total = tf.reduce_sum(network(images)[0, row, column, 0])
-    return np.abs(tape.gradient(total, images)[0, ..., 0])
+    return tape.gradient(total, images)[0, ..., 0].numpy()
 
 
 @cache
@@ -65,12 +65,14 @@ def seen_backwards(rng, influence, widths) -> str:
         lr_image = rng.uniform(0, 1, (20, 27, 1)).astype(np.float32)
         row, column = rng.permutation(20 * scale)[:2].tolist()
         given = call(influence, network, lr_image, row, column)
-        given = np.abs(array(given, (20, 27), "What `influence` returns"))
+        given = array(given, (20, 27), "What `influence` returns")
         slips = {
             "You differentiate the whole output, not one pixel of it.": (slice(None), slice(None)),
             "Row and column are swapped.": (column, row),
         }
         right = _influence(network, lr_image, row, column)
+        hint = "The sizes are right, the signs are not: some pixels make the output darker."
+        demand(not _close(np.abs(given), np.abs(right)) or _close(given, right), hint)
         for hint, place in slips.items():
             demand(not _close(given, _influence(network, lr_image, *place)), hint)
         demand(_close(given, right), f"The derivatives of {name} ×{scale} differ from ours.")
@@ -86,7 +88,7 @@ def seen_backwards(rng, influence, widths) -> str:
 
 
 def _close(given: np.ndarray, right: np.ndarray) -> bool:
-    return np.allclose(given, right, rtol=0, atol=0.01 * right.max())
+    return np.allclose(given, right, rtol=0, atol=0.01 * np.abs(right).max())
 
 
 def _silenced(network: keras.Model, lr_images, layer: str, indices, level=0.0) -> tf.Tensor:

@@ -35,7 +35,7 @@ def counting(_rng, weights, ratios, corrected) -> str:
             right / scale: "Pixels have two sides.",
             1 / right: "It is the other way round.",
         }
-        number(value, right, 0.02, "", slips, f"The ratio at ×{scale}")
+        number(value, right, 0.06, "", slips, f"The ratio at ×{scale}")
     old, new = srcnn(2, kernels=(9, 5, 5)), fsrcnn(2)
     right = multiply_adds(old) / multiply_adds(new)
     slips = {

@@ -34,23 +34,22 @@ def price_of_features(_rng, weights, vgg_work, fsrcnn_work) -> str:
         right + biases: "Without biases: they take part in no multiplication.",
         right - 9 * 2 * 64: "The first layer sees three channels.",
     }
-    number(weights, right, 0.5, "3 · 3 · maps in · maps out, four times.", slips, "`weights`")
+    number(weights, right, 300, "3 · 3 · maps in · maps out, four times.", slips, "`weights`")
     sides = [48 if layer.name.startswith("block1") else 24 for layer in layers]
     work = [int(np.prod(k)) * side**2 for k, side in zip(kernels, sides, strict=True)]
     slips = {
         right * 48**2: "After the pooling, an image has a quarter of the positions.",
         2 * sum(work): "One image; the loss looks at two, but that is not asked here.",
     }
-    number(
-        vgg_work, sum(work), 0.5, "Weights times positions, layer by layer.", slips, "`vgg_work`"
-    )
+    hint = "Weights times positions, layer by layer."
+    number(vgg_work, sum(work), 0.005 * sum(work), hint, slips, "`vgg_work`")
     small = multiply_adds(fsrcnn(4, channels=3)) * 48**2
     slips = {
         16 * small: "All of FSRCNN works on the LR image: 12×12.",
         multiply_adds(fsrcnn(4)) * 48**2: "RGB: three channels come in and go out.",
     }
     hint = "Sum the weights of all eight layers, then count LR pixels."
-    number(fsrcnn_work, small, 0.5, hint, slips, "`fsrcnn_work`")
+    number(fsrcnn_work, small, 0.005 * small, hint, slips, "`fsrcnn_work`")
     return f"Looking at one output costs {sum(work) / small:.0f} times what making it does."
 
 

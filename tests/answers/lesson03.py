@@ -143,7 +143,7 @@ WRONG = {
     "E03.4": [
         ((faulty_score,), "whole test images"),
         ((lambda network, train, test, scale: score(network, test, train, scale),), "training"),
-        ((lambda *a: 29.98,), "The score is"),
+        ((lambda *a: 29.98,), "Your score is"),
         ((pooled,), "mean of PSNRs"),
         ((scored_by(border=0),), "border"),
         ((scored_by(rounding=False),), "8 bits"),

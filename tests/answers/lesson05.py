@@ -78,21 +78,54 @@ GAINS = (-0.0148, 1.6564)  # of E05.4
 SOLVED = 1.60  # of E05.5
 TWICE = BicubicUpsampling(2)
 
+
+def by_tensorflow(maps, kernel):
+    n, h, w, _ = maps.shape
+    return tf.nn.conv2d_transpose(maps, kernel, (n, 2 * h, 2 * w, 1), 2)
+
+
+def by_stamping(maps, kernel):
+    n, h, w, d = maps.shape
+    stamped = np.zeros((n, 2 * h + 7, 2 * w + 7))
+    for y, x, k in np.ndindex(h, w, d):
+        stamped[:, 2 * y : 2 * y + 9, 2 * x : 2 * x + 9] += (
+            maps[:, y, x, k, None, None] * kernel[..., 0, k]
+        )
+    return stamped[:, 3 : 2 * h + 3, 3 : 2 * w + 3, None]
+
+
 RIGHT = {
-    "E05.1": [(3937, RATIOS, 57184 * 4 / 12464), (3937.0, [18.36, 8.16], np.float32(18.4))],
-    "E05.2": [(subpixel,), (transposed,)],
+    "E05.1": [
+        (3937, (18.4, 8.2), 18.35),
+        ("3937", [[18.361], [8.16]], tf.constant(18.3518)),
+        (3937, RATIOS, 57184 * 4 / 12464),
+        (3937.0, [18.36, 8.16], np.float32(18.4)),
+    ],
+    "E05.2": [(by_tensorflow,), (by_stamping,), (subpixel,), (transposed,)],
     "E05.3": [
+        (lambda *a: level(*a).tolist(), -0.77, 1.37),
+        (lambda *a: level(*a).astype(np.float32), [LEVELLED[0]], str(LEVELLED[1])),
         (level, *LEVELLED),
         (lambda *a: tf.constant(level(*a), tf.float32), *map(np.float32, LEVELLED)),
     ],
     "E05.4": [
+        (lambda net, x: net.predict(net.predict(x, verbose=0), verbose=0), *GAINS),
+        (lambda net, x: tf.clip_by_value(net(tf.clip_by_value(net(x), 0, 1)), 0, 1), -0.01, [1.65]),
         (enlarge_x4, *GAINS),
         (lambda net, x: net(quantise(net(x).numpy())), *map(tf.constant, GAINS)),
     ],
-    "E05.5": [(least_squares, SOLVED), (lambda *a: tf.constant(least_squares(*a)), [1.56])],
+    "E05.5": [
+        (lambda *a: least_squares(*a).astype(np.float32), "1.6"),
+        (lambda *a: least_squares(*a).tolist(), np.float64(1.62)),
+        (least_squares, SOLVED),
+        (lambda *a: tf.constant(least_squares(*a)), [1.56]),
+    ],
 }
 WRONG = {
     "E05.1": [
+        ((3937, (6.12, 4.08), 18.35), "two sides"),
+        ((3937, RATIOS, 9.18), "Weights times pixels"),
+        ((3712, RATIOS, 18.35), "Count layer by layer"),
         ((4086, RATIOS, 18.35), "Biases"),
         ((1345, RATIOS, 18.35), "deconvolution"),
         ((3937, (2.04, 2.04), 18.35), "grids"),
@@ -102,6 +135,8 @@ WRONG = {
         ((3937, RATIOS, 4.588), "grids"),
     ],
     "E05.2": [
+        ((lambda maps, kernel: subpixel(maps, kernel.swapaxes(0, 1)),), "differ"),
+        ((lambda *a: 0.5 * subpixel(*a),), "differ"),
         ((lambda *a: subpixel(*a, before=0),), "displaced"),
         ((lambda *a: subpixel(*a, turn=False),), "order"),
         ((lambda *a: subpixel(*a, padding="SYMMETRIC"),), "border"),
@@ -109,6 +144,11 @@ WRONG = {
         ((lambda maps, kernel: np.zeros((2, *np.multiply(maps.shape[1:3], 2), 1)),), "differ"),
     ],
     "E05.3": [
+        (
+            (lambda kernel, sums, scale, how: level(kernel, sums / scale, scale, how), *LEVELLED),
+            "miss",
+        ),
+        ((level, LEVELLED[0] + 28.4637, LEVELLED[1]), "off"),
         ((lambda kernel, *_: kernel, *LEVELLED), "miss"),
         ((lambda *a: level(*a, count=9), *LEVELLED), "by adding"),
         ((lambda *a: level(*a[:3], "add"), *LEVELLED), "asked for"),
@@ -118,6 +158,9 @@ WRONG = {
         ((level, LEVELLED[0], 0.59), "too small"),
     ],
     "E05.4": [
+        ((lambda net, x: net(net(net(x))), *GAINS), "shape"),
+        ((lambda net, x: np.repeat(np.repeat(x, 4, 1), 4, 2), *GAINS), "not what"),
+        ((enlarge_x4, *GAINS[::-1]), "mended one"),
         ((as_in_the_tutorial, *GAINS), "not trained"),
         ((lambda net, x: TWICE(net(x)), *GAINS), "other"),
         ((lambda net, x: net(TWICE(x)), *GAINS), "other"),
@@ -128,6 +171,9 @@ WRONG = {
         ((enlarge_x4, GAINS[0], 30.12), "off"),
     ],
     "E05.5": [
+        ((lambda *a: 2 * least_squares(*a), SOLVED), "left"),
+        ((lambda *a: least_squares(*a).swapaxes(0, 1), SOLVED), "left"),
+        ((least_squares, 30.1), "off"),
         ((lambda *a: least_squares(*a)[::-1, ::-1], SOLVED), "turned"),
         ((lambda maps, hr, scale: np.ones((9, 9, 1, maps.shape[-1])), SOLVED), "left"),
         ((lambda maps, hr, scale: np.ones(9), SOLVED), "shape"),
