@@ -19,7 +19,7 @@ from srcnn_tf.images.io import (
     read_image,
     write_image,
 )
-from srcnn_tf.images.pixels import as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
+from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.probes import graph_function, reach, scale_of
 
@@ -58,11 +58,7 @@ def upscale(
         ValueError: not an image; a grey image for a network for RGB; another dtype; a tile that is
             no larger than its overlaps.
     """
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
-        raise ValueError(
-            f"an image is [h, w, c] with c = 1, 3 or 4; this array has shape {image.shape}"
-        )
+    image = as_array(image, channels=(1, 3, 4))
     if image.shape[2] == 1 and model.input_shape[-1] == 3:
         raise ValueError("this network enlarges RGB images; this image is grey")
     if np.dtype(dtype) not in (np.float32, np.uint8):
@@ -113,10 +109,10 @@ def _enlarge(image: np.ndarray, model: keras.Model, scale: int) -> np.ndarray:
     size = (image.shape[0] * scale, image.shape[1] * scale)
     colour, alpha = image[..., :3], image[..., 3:]
     if colour.shape[2] == model.input_shape[-1]:
-        sr_colour = network(colour[None])[0].numpy()
+        sr_colour = network(colour[None])[0].numpy().clip(-1, 2)  # an untrained one may go far
     else:
         ycbcr = rgb_to_ycbcr(colour)
-        sr_luma = network(ycbcr[None, ..., :1])[0].numpy()
+        sr_luma = network(ycbcr[None, ..., :1])[0].numpy().clip(-1, 2)
         sr_colour = ycbcr_to_rgb(np.dstack([sr_luma, resize(ycbcr[..., 1:], size)]))
     return np.dstack([sr_colour, resize(alpha, size)]) if alpha.shape[2] else sr_colour
 
