@@ -3,20 +3,36 @@
 Pixels are drawn as squares (nearest-neighbour), grey values from 0 to 1 on a fixed scale.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from srcnn_tf.images.pixels import to_channels
+from srcnn_tf.images.pixels import as_float, to_channels
 from srcnn_tf.probes import feature_maps, filters  # noqa: F401, where saved notebooks find them
 from srcnn_tf.studies import Outcome, by_arm
 from srcnn_tf.training import History
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 _ACCENT = "tab:orange"
+
+
+def _checked(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if not isinstance(images, Mapping) or not images:
+        raise ValueError("there are no images to show: give a dictionary, name to image")
+    return {
+        name: as_float(image, f"the image {name!r}", overshoot=True, channels=(1, 3, 4))
+        for name, image in images.items()
+    }
+
+
+def _one_size(images: Iterable[np.ndarray]) -> tuple[int, int]:
+    sizes = {image.shape[:2] for image in images}
+    if len(sizes) != 1:
+        raise ValueError(f"the images must all have one height and width, not {sorted(sizes)}")
+    return sizes.pop()
 
 
 def _show(axes, image: np.ndarray, title: str = "") -> None:
@@ -40,15 +56,14 @@ def image_grid(
     """Show images side by side, each under its name.
 
     Args:
-        images: name to `[h, w, c]`, c = 1, 3 or 4; values are clipped to [0, 1].
+        images: name to `[h, w, c]`, c = 1, 3 or 4; see `images.as_float`, overshoot is clipped.
         columns: images in a row.
         title: what to see.
 
     Raises:
-        ValueError: no images.
+        ValueError: no images; see also `images.as_float`.
     """
-    if not images:
-        raise ValueError("there are no images to show")
+    images = _checked(images)
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     height, width = max((image.shape[:2] for image in images.values()), key=lambda s: s[0] / s[1])
@@ -76,7 +91,7 @@ def comparison(
     """Show one crop of several versions of an image, magnified, beside the place it is from.
 
     Args:
-        images: name to `[h, w, c]`, all of one height and width; the first is shown whole, with
+        images: as for `image_grid`, all of one height and width; the first is shown whole, with
             the box drawn in.
         box: (top, left, height, width) of the crop in pixels.
         scores: name to a line under the name, such as "28.1 dB".
@@ -84,12 +99,10 @@ def comparison(
         title: what to see.
 
     Raises:
-        ValueError: sizes differ, or the box leaves the images.
+        ValueError: sizes differ, or the box leaves the images; see also `images.as_float`.
     """
-    sizes = {image.shape[:2] for image in images.values()}
-    if len(sizes) != 1:
-        raise ValueError(f"the images must all have one height and width, not {sorted(sizes)}")
-    (size,) = sizes
+    images = _checked(images)
+    size = _one_size(images.values())
     top, left, height, width = box
     if min(box) < 0 or top + height > size[0] or left + width > size[1] or 0 in (height, width):
         raise ValueError(f"the box {box} (top, left, height, width) is not inside {size}")
@@ -124,10 +137,15 @@ def error_maps(
 
     Args:
         hr_image: the truth, `[h, w, c]` in [0, 1].
-        sr_images: name to an image of the same shape.
+        sr_images: as for `image_grid`, all of the truth's height and width.
         largest: the difference, in grey levels of 0 to 255, at which the colour scale ends.
         title: what to see.
+
+    Raises:
+        ValueError: sizes differ; see also `images.as_float`.
     """
+    hr_image, sr_images = as_float(hr_image, "hr_image"), _checked(sr_images)
+    _one_size([hr_image, *sr_images.values()])
     figure, axes = plt.subplots(
         1,
         len(sr_images),

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from srcnn_tf.images.resizing import resize_weights
+from srcnn_tf.ranges import check_number
 
 _KEYS = 2  # pixels on each side that Keys' kernel can touch
 
@@ -47,8 +48,7 @@ class BicubicUpsampling(keras.layers.Layer):
 
     def __init__(self, scale: int, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(scale, int) or scale < 1:
-            raise ValueError(f"scale is {scale!r}: it must be a whole number of at least 1")
+        check_number("scale", scale, whole=True, least=1)
         self.scale = scale
         # Rows of the resize matrix around a pixel in the middle: [scale, 5].
         size = 2 * _KEYS + 1

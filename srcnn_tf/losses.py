@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from srcnn_tf.ranges import check_number, check_seed
+
 VGG_WEIGHTS = ("imagenet", "random")
 
 
@@ -24,8 +26,7 @@ class Charbonnier(keras.losses.Loss):
 
     def __init__(self, epsilon: float = 1e-3, name: str = "charbonnier", **kwargs):
         super().__init__(name=name, **kwargs)
-        if not epsilon > 0:
-            raise ValueError(f"epsilon is {epsilon}: it must be above 0")
+        check_number("epsilon", epsilon, above=0)
         self.epsilon = epsilon
 
     def call(self, y_true, y_pred):
@@ -63,6 +64,7 @@ def vgg_features(
     """
     if weights not in VGG_WEIGHTS:
         raise ValueError(f"unknown weights {weights!r}: choose {' or '.join(VGG_WEIGHTS)}")
+    check_seed(seed)
     vgg = _vgg16(weights)
     names = [part.name for part in vgg.layers[1:]]
     if layer not in names:
@@ -140,11 +142,10 @@ class PerceptualLoss(keras.losses.Loss):
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
-        if min(vgg_weight, mse_weight) < 0 or vgg_weight + mse_weight == 0:
-            raise ValueError(
-                f"vgg_weight is {vgg_weight} and mse_weight {mse_weight}: neither may be negative, "
-                "and one must be above 0"
-            )
+        for part, weight in (("vgg_weight", vgg_weight), ("mse_weight", mse_weight)):
+            check_number(part, weight, least=0)
+        if not vgg_weight + mse_weight:
+            raise ValueError("vgg_weight and mse_weight are 0: one must be above 0")
         self.vgg_weight, self.mse_weight = vgg_weight, mse_weight
         self.layer, self.weights, self.seed = layer, weights, seed
         self.features = vgg_features(layer, weights, seed)

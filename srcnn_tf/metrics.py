@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.images.pixels import to_channels
+from srcnn_tf.images.pixels import as_float_or_tensor, to_channels
+from srcnn_tf.ranges import check_choice, check_number
 
 Images: TypeAlias = np.ndarray | tf.Tensor
 COLOURS = ("luma", "full-range luma", "rgb")
@@ -31,7 +32,7 @@ class Protocol:
         rounding: round to the 256 levels of an 8-bit file.
 
     Raises:
-        ValueError: a negative border or an unknown colour.
+        ValueError: a border that is no whole number of at least 0; an unknown colour.
     """
 
     border: int
@@ -39,21 +40,21 @@ class Protocol:
     rounding: bool = True
 
     def __post_init__(self):
-        if self.border < 0:
-            raise ValueError(f"border is {self.border}: it must be 0 or more pixels")
-        if self.colour not in COLOURS:
-            raise ValueError(f"unknown colour {self.colour!r}: choose one of {', '.join(COLOURS)}")
+        check_number("border", self.border, whole=True, least=0)
+        check_choice("colour", self.colour, COLOURS)
+        check_choice("rounding", self.rounding, (True, False))
 
     def prepare(self, images: tf.Tensor) -> tf.Tensor:
         """Clip, round, convert and crop a batch.
 
         Args:
-            images: floats `[n, h, w, c]`; a network's overshoot outside [0, 1] is clipped.
+            images: `[n, h, w, c]`; see `pixels.as_float_or_tensor`, overshoot is clipped.
 
         Returns:
             float32 `[n, h - 2·border, w - 2·border, c']` in [0, 255].
         """
-        levels = self._round(tf.clip_by_value(tf.cast(images, tf.float32), 0, 1) * 255)
+        images = tf.cast(as_float_or_tensor(images, overshoot=True), tf.float32)
+        levels = self._round(tf.clip_by_value(images, 0, 1) * 255)
         if images.shape[-1] == 3 and self.colour != "rgb":
             levels = self._round(self._convert(levels / 255) * 255)
         height, width = tf.shape(levels)[1], tf.shape(levels)[2]
@@ -72,7 +73,7 @@ def mse(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
     """Mean squared error of each image, averaged over its pixels and channels.
 
     Args:
-        hr_images: the truth, floats `[n, h, w, c]` or `[h, w, c]` in [0, 1].
+        hr_images: the truth, `[n, h, w, c]` or `[h, w, c]`; see `pixels.as_float_or_tensor`.
         sr_images: what is scored, of the same shape; overshoot is clipped.
         protocol: how the images are prepared.
 
@@ -80,7 +81,8 @@ def mse(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
         float32 `[n]`, or a scalar for a single image, in squared grey levels of 0 to 255.
 
     Raises:
-        ValueError: shapes differ, NaN, a truth outside [0, 1], or no pixels inside the border.
+        ValueError: shapes differ, or no pixels inside the border; see also
+            `pixels.as_float_or_tensor`.
 
     Derived in lesson 01.
     """
@@ -132,8 +134,10 @@ def _ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
 def _compare(
     hr_images: Images, sr_images: Images, protocol: Protocol, measure: Callable
 ) -> tf.Tensor:
+    hr_images = as_float_or_tensor(hr_images, "hr_images")
+    sr_images = as_float_or_tensor(sr_images, "sr_images", overshoot=True)
     if not tf.is_symbolic_tensor(sr_images):
-        _check(np.asarray(hr_images), np.asarray(sr_images), protocol)
+        _check_shapes(tuple(hr_images.shape), tuple(sr_images.shape), protocol)
     single = len(hr_images.shape) == 3
     if single:
         hr_images, sr_images = hr_images[None], sr_images[None]
@@ -141,30 +145,17 @@ def _compare(
     return result[0] if single else result
 
 
-def _check(hr_images: np.ndarray, sr_images: np.ndarray, protocol: Protocol) -> None:
-    if hr_images.shape != sr_images.shape or hr_images.ndim not in (3, 4):
+def _check_shapes(hr_shape: tuple, sr_shape: tuple, protocol: Protocol) -> None:
+    if hr_shape != sr_shape or len(hr_shape) not in (3, 4):
         raise ValueError(
-            f"cannot compare shapes {hr_images.shape} and {sr_images.shape}: both must be the "
-            "same [h, w, c] or [n, h, w, c]"
+            f"cannot compare shapes {hr_shape} and {sr_shape}: both must be the same [h, w, c] or "
+            "[n, h, w, c]"
         )
-    if hr_images.shape[-1] not in (1, 3):
+    if hr_shape[-1] not in (1, 3):
+        raise ValueError(f"images of shape {hr_shape}: channels must be 1 or 3, without alpha")
+    if min(hr_shape[-3:-1]) <= 2 * protocol.border:
         raise ValueError(
-            f"images of shape {hr_images.shape}: channels must be 1 or 3, without alpha"
-        )
-    for name, images in (("hr_images", hr_images), ("sr_images", sr_images)):
-        if not np.issubdtype(images.dtype, np.floating):
-            raise ValueError(f"{name} must be floats in [0, 1], not {images.dtype}")
-        if not np.isfinite(images).all():
-            raise ValueError(f"{name} hold NaN or infinite pixels")
-    if not (hr_images.min() >= 0 and hr_images.max() <= 1):
-        raise ValueError(
-            f"hr_images run from {hr_images.min():.4g} to {hr_images.max():.4g}; they must lie in "
-            "[0, 1] (divide 8-bit values by 255)"
-        )
-    if min(hr_images.shape[-3:-1]) <= 2 * protocol.border:
-        raise ValueError(
-            f"a border of {protocol.border} pixels leaves nothing of images of shape "
-            f"{hr_images.shape}"
+            f"a border of {protocol.border} pixels leaves nothing of images of shape {hr_shape}"
         )
 
 

@@ -15,6 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from srcnn_tf.images.pixels import as_float
+
 # Pixels a side where a model leaves its size open. Strides of 2 and 3, many times over, divide it.
 _SIDE = 576
 # Sizes that `reach` tries: where "same" padding begins depends on the size modulo the stride. So
@@ -135,18 +137,20 @@ def feature_maps(model: keras.Model, lr_image: np.ndarray) -> dict[str, np.ndarr
 
     Args:
         model: any with a graph.
-        lr_image: `[h, w, c]` in [0, 1], with the model's number of channels.
+        lr_image: `[h, w, c]` with the model's number of channels; see `images.as_float`, overshoot
+            is let through.
 
     Returns:
         Layer name to float32 `[h', w', n]`, in the order of the layers. The layer `conv` of an
         inner model `block` is "block/conv"; of a layer called twice, the second is "conv:2".
 
     Raises:
-        ValueError: no graph; the image does not fit the model.
+        ValueError: no graph; the image does not fit the model; see also `images.as_float`.
 
     Derived in lesson 04.
     """
     channels = _input_shape(model)[-1]
+    lr_image = as_float(lr_image, "lr_image", overshoot=True)
     if lr_image.ndim != 3 or lr_image.shape[-1] != channels:
         raise ValueError(f"the model takes [h, w, {channels}]; this image is {lr_image.shape}")
     maps: dict[str, np.ndarray] = {}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from srcnn_tf.figures import image_grid
-from srcnn_tf.images import to_bytes
+from srcnn_tf.images.pixels import as_array, to_bytes
 
 _WIDTH = 640  # small images are enlarged towards so many CSS pixels, by a whole factor
 
@@ -106,14 +106,8 @@ def before_after(
 
 
 def _with_channels(image: np.ndarray) -> np.ndarray:
-    image = np.asarray(image)
-    image = image[..., None] if image.ndim == 2 else image
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
-        raise ValueError(
-            "an image is [h, w] or [h, w, c] with c = 1, 3 or 4; "
-            f"this array has shape {image.shape}"
-        )
-    return image
+    image = as_array(image)
+    return as_array(image[..., None] if image.ndim == 2 else image, channels=(1, 3, 4))
 
 
 def _data_uri(pixels: np.ndarray) -> str:

@@ -102,7 +102,7 @@ def run(
         An outcome for each arm and seed, in the order of the arms.
 
     Raises:
-        ValueError: no arms, no seeds, or two arms of one name; see also `training.fit`.
+        ValueError: no arms, two of one name, no seeds, or a bad one; see also `training.fit`.
 
     Derived in lesson 06.
     """
@@ -112,10 +112,10 @@ def run(
     if len(set(names)) < len(names):
         raise ValueError(f"two arms have one name: {', '.join(names)}")
     data = _digest([*train_images, *validation_images])
-    jobs = [(arm, seed) for arm in arms for seed in seeds]
+    jobs = [(arm, seed, replace(arm.recipe, seed=seed)) for arm in arms for seed in seeds]
     outcomes = []
-    for number, (arm, seed) in enumerate(jobs, start=1):
-        recipe, model = replace(arm.recipe, seed=seed), arm.build(seed)
+    for number, (arm, seed, recipe) in enumerate(jobs, start=1):
+        model = arm.build(seed)
         place = Path(folder) / _key(recipe, model, data)
         if not (place / _OUTCOME).exists():
             print(f"{number} of {len(jobs)}: {arm.name}, seed {seed}")

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from srcnn_tf import datasets
 from srcnn_tf.images.resizing import resize_weights
 from srcnn_tf.pairs import image_pair
+from srcnn_tf.ranges import check_seed
 from srcnn_tf.training import Recipe, split_validation
 
 STEPS = 1000
@@ -39,6 +40,7 @@ def walk(seed: int = 0, **changes) -> np.ndarray:
     Returns:
         float64 `[1001, 25, 9]`, the weights at the start and after each step.
     """
+    check_seed(seed)
     recipe = replace(BASE, **changes)
     (inputs, targets), rng = _pixels()[0], np.random.default_rng(seed)
     phases = resize_weights(5, 15)[6:9]

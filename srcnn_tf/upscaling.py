@@ -19,7 +19,7 @@ from srcnn_tf.images.io import (
     read_image,
     write_image,
 )
-from srcnn_tf.images.pixels import as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
+from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.probes import graph_function, reach, scale_of
 
@@ -59,11 +59,7 @@ def upscale(
         ValueError: not an image; a grey image for a network for RGB; another dtype; a tile that is
             no larger than its overlaps.
     """
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
-        raise ValueError(
-            f"an image is [h, w, c] with c = 1, 3 or 4; this array has shape {image.shape}"
-        )
+    image = as_array(image, channels=(1, 3, 4))
     if image.shape[2] == 1 and model.input_shape[-1] == 3:
         raise ValueError("this network enlarges RGB images; this image is grey")
     if np.dtype(dtype) not in (np.float32, np.uint8):
@@ -123,7 +119,7 @@ def _enlarge(image: np.ndarray, model: keras.Model, scale: int, seen: int) -> np
 
 def _run(model: keras.Model, image: np.ndarray, scale: int, seen: int) -> np.ndarray:
     """Run a network on floats `[h, w, c]`; keep values that have no other within `seen` pixels."""
-    sr_image = graph_function(model)(image[None])[0].numpy()
+    sr_image = graph_function(model)(image[None])[0].numpy().clip(-1, 2)  # untrained, it may go far
     window = (2 * seen + 1, 2 * seen + 1, 1)
     flat = maximum_filter(image, window) == minimum_filter(image, window)
     flat, kept = (

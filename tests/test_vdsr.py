@@ -60,7 +60,7 @@ def test_tiles_leave_no_trace():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"depth": 1}, "depth is 1"), ({"width": 0}, "width 0"), ({"start": "he"}, "start 'he'")],
+    [({"depth": 1}, "depth is 1"), ({"width": 0}, "width is 0"), ({"start": "he"}, "start 'he'")],
 )
 def test_arguments_out_of_range_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):

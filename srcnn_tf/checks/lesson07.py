@@ -178,7 +178,7 @@ def inversion(rng, invert, kept) -> str:
     top, left = rng.integers(80, 200, 2)
     crop = datasets.load("samples", "test")[0][top : top + 24, left : left + 24][None]
     image = array(call(invert, _phi(), _phi()(crop), 24), crop.shape, "The image")
-    value = float(psnr(crop, quantise(image), Protocol(0, "rgb"))[0])
+    value = float(psnr(crop, quantise(np.clip(image, 0, 1)), Protocol(0, "rgb"))[0])
     hint = f"From {PHI}, your image has {value:.1f} dB; 30 can be had. More steps?"
     demand(value >= 30, hint)
     return "This relu2_2 keeps nearly every pixel; deeper, a small ℓ promises no likeness."

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from srcnn_tf.files import check_place, write_file
-from srcnn_tf.images.pixels import as_float, to_bytes
+from srcnn_tf.images.pixels import as_array, as_float, to_bytes
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
 
@@ -150,7 +150,7 @@ def write_image(
     path = Path(path)
     check_target(path, overwrite)
     kind = FORMATS[path.suffix.lower()]
-    image = np.asarray(image)
+    image = as_array(image)
     if image.ndim == 2:
         image = image[..., None]
     channels = (1, 3, 4) if kind == "PNG" else (1, 3)

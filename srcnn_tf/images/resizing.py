@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from srcnn_tf.images.pixels import as_array, as_float
+from srcnn_tf.ranges import check_number
+
 
 def _box(x: np.ndarray) -> np.ndarray:
     return ((x >= -0.5) & (x < 0.5)).astype(float)
@@ -56,8 +59,8 @@ def resize_weights(
     """
     if method not in _KERNELS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(_KERNELS)}")
-    if size < 1 or new_size < 1:
-        raise ValueError(f"cannot resize {size} pixels to {new_size}: both must be at least 1")
+    for name, pixels in (("size", size), ("new_size", new_size)):
+        check_number(name, pixels, whole=True, least=1)
     kernel, width = _KERNELS[method]
     scale = new_size / size
     stretch = min(scale, 1.0) if antialias and method != "nearest" else 1.0
@@ -81,7 +84,7 @@ def resize(
     """Resize an image as MATLAB's `imresize` does, borders included.
 
     Args:
-        image: floats `[h, w, c]`.
+        image: `[h, w, c]`; see `pixels.as_float`, overshoot is let through.
         size: new (height, width).
         method: "nearest", "bilinear", "bicubic" or "lanczos".
         antialias: see `resize_weights`; makes no difference when enlarging.
@@ -90,8 +93,10 @@ def resize(
         float32 `[*size, c]`, not clipped: bicubic and Lanczos overshoot at edges.
 
     Raises:
-        ValueError: unknown method, sizes below 1, or an array that is not `[h, w, c]`.
+        ValueError: unknown method, sizes below 1, or an array that is not `[h, w, c]`; see also
+            `pixels.as_float`.
     """
+    image = as_array(image)
     if image.ndim != 3:
         raise ValueError(f"an image is [h, w, c]; this array has shape {image.shape}")
     rows = resize_weights(image.shape[0], size[0], method, antialias)
@@ -100,6 +105,10 @@ def resize(
 
 
 def apply_weights(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Multiply both axes of an image `[h, w, c]` with weights `[new, old]`; returns float32."""
-    channels = np.moveaxis(np.asarray(image, np.float64), -1, 0)
+    """Multiply both axes of an image `[h, w, c]` with weights `[new, old]`; returns float32.
+
+    Raises:
+        ValueError: see `pixels.as_float`; overshoot is let through.
+    """
+    channels = np.moveaxis(as_float(image, overshoot=True).astype(np.float64), -1, 0)
     return np.ascontiguousarray(np.moveaxis(rows @ channels @ columns.T, 0, -1), np.float32)

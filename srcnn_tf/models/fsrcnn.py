@@ -12,6 +12,7 @@ from srcnn_tf.models.bicubic_start import (
     keys_deconvolution,
     numbered,
 )
+from srcnn_tf.ranges import check_number
 
 # Where PReLU's slopes start: He et al., "Delving Deep into Rectifiers", 2015, section 2.1.
 SLOPE = 0.25
@@ -47,9 +48,9 @@ def fsrcnn(
     Reference: Dong, Loy and Tang, "Accelerating the Super-Resolution Convolutional Neural
     Network", ECCV 2016, section 3.2. Derived in lesson 05.
     """
-    check_arguments(scale, channels, start)
-    if min(d, s) < channels or m < 0:
-        raise ValueError(f"d = {d} and s = {s} must be at least {channels}, m = {m} at least 0")
+    check_arguments(scale, channels, start, seed)
+    for name, count, least in (("d", d, channels), ("s", s, channels), ("m", m, 0)):
+        check_number(name, count, whole=True, least=least)
     model = keras.Sequential(name="fsrcnn")
     model.add(keras.Input((None, None, channels)))
     parts = [("feature_extraction", d, 5), ("shrinking", s, 1)]

@@ -14,6 +14,7 @@ from srcnn_tf.models.bicubic_start import (
     he_normal,
     numbered,
 )
+from srcnn_tf.ranges import check_number
 
 
 def srcnn(
@@ -46,14 +47,16 @@ def srcnn(
     Reference: Dong et al., "Image Super-Resolution Using Deep Convolutional Networks", TPAMI 2016,
     section 3.1 (architecture) and 3.3 (start). Derived in lesson 03.
     """
-    check_arguments(scale, channels, start)
-    if len(kernels) != len(filters) + 1 or any(f < 1 or f % 2 == 0 for f in kernels):
+    check_arguments(scale, channels, start, seed)
+    for f in kernels:
+        check_number("a side of kernels", f, whole=True, least=1)
+    for n in filters:
+        check_number("a count of filters", n, whole=True, least=channels)
+    if len(kernels) != len(filters) + 1 or any(f % 2 == 0 for f in kernels):
         raise ValueError(
             f"kernels {tuple(kernels)} and filters {tuple(filters)} do not fit: kernels are odd, "
             "and there is one more of them than of filters"
         )
-    if min(filters) < channels:
-        raise ValueError(f"filters {tuple(filters)}: each layer needs at least {channels}")
     names = ["patch_extraction", *numbered("mapping", len(filters) - 1)]
     model = keras.Sequential(name="srcnn")
     model.add(keras.Input((None, None, channels)))

@@ -6,6 +6,7 @@ from keras import layers
 
 from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.models.bicubic_start import check_arguments, he_normal
+from srcnn_tf.ranges import check_number
 
 
 def vdsr(
@@ -38,9 +39,9 @@ def vdsr(
     Reference: Kim, Lee and Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional
     Networks", CVPR 2016, section 3. Derived in lesson 08.
     """
-    check_arguments(scale, channels, start)
-    if depth < 2 or width < 1:
-        raise ValueError(f"depth is {depth} and width {width}: at least 2 and 1")
+    check_arguments(scale, channels, start, seed)
+    check_number("depth", depth, whole=True, least=2)
+    check_number("width", width, whole=True, least=1)
     lr_images = keras.Input((None, None, channels))
     enlarged = maps = BicubicUpsampling(scale, name="bicubic")(lr_images)
     generator = np.random.default_rng(seed)

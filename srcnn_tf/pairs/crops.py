@@ -13,6 +13,7 @@ import tensorflow as tf
 from srcnn_tf.images.pixels import as_float, quantise, to_channels
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade_weights, through_jpeg
 from srcnn_tf.pairs.whole_images import image_pair, rescaled
+from srcnn_tf.ranges import check_number, check_seed
 from srcnn_tf.scales import check_scale
 
 
@@ -59,6 +60,8 @@ def random_crops(
     Derived in lesson 02.
     """
     check_patch(scale, hr_patch, batch_size)
+    check_seed(seed)
+    check_number("first_batch", first_batch, whole=True, least=0)
     images = [to_channels(as_float(image), channels) for image in images]
     _check_sizes(images, hr_patch)
     images = [image for image in rescaled(images, rescale) if min(image.shape[:2]) >= hr_patch]
@@ -156,7 +159,8 @@ def crop_then_degrade(
     from a mirrored crop instead of the photograph, which `random_crops` avoids.
 
     Args:
-        images: a dataset (or list) of photographs `[H, W, c]`, uint8 or floats in [0, 1].
+        images: a dataset (or list) of photographs `[H, W, c]`, uint8, uint16 or floats in [0, 1].
+            The floats of a dataset are not looked at.
         scale: 2, 3 or 4.
         hr_patch: side of an HR crop in pixels, a multiple of the scale.
         batch_size: pairs in a batch, each from another photograph.
@@ -179,6 +183,8 @@ def crop_then_degrade(
     Derived in lesson 02.
     """
     check_patch(scale, hr_patch, batch_size)
+    check_seed(seed)
+    check_number("shuffle", shuffle, whole=True, least=1)
     if max(np.shape(degradation.kernel or [[1]])) > 2 * hr_patch:
         raise ValueError(f"the blur kernel is more than twice as large as a crop of {hr_patch}")
     if not isinstance(images, tf.data.Dataset):
@@ -187,6 +193,14 @@ def crop_then_degrade(
         spec = tf.TensorSpec([None, None, channels], tf.float32)
         images = tf.data.Dataset.from_generator(lambda: iter(photographs), output_signature=spec)
         images = images.cache()
+    spec = images.element_spec
+    if not isinstance(spec, tf.TensorSpec) or not (
+        spec.dtype.is_floating or spec.dtype in (tf.uint8, tf.uint16)
+    ):
+        raise ValueError(
+            "a dataset must hold images alone, uint8, uint16 or floats in [0, 1]; this one holds "
+            f"{spec}"
+        )
     weights = tf.constant(degrade_weights(hr_patch, scale, degradation), tf.float32)
     turns = _turns(flips, rotations)
 
@@ -269,6 +283,7 @@ def subimages(
         ValueError: no images, an image smaller than a sub-image, or an argument out of its range.
     """
     check_patch(scale, hr_patch, 1)
+    check_number("stride", stride, whole=True)
     if stride < scale:
         raise ValueError(f"stride {stride} is smaller than the scale {scale}")
     images = [as_float(image) for image in images]
@@ -300,16 +315,14 @@ def _turns(flips: bool, rotations: bool) -> list[tuple[int, int, int]]:
 def check_patch(scale: int, hr_patch: int, batch_size: int) -> None:
     """Raise a ValueError for crops that do not suit a scale, or an empty batch."""
     check_scale(scale)
-    if not isinstance(hr_patch, (int, np.integer)):
-        raise ValueError(f"hr_patch is {hr_patch!r}: it must be a whole number of pixels")
+    check_number("hr_patch", hr_patch, whole=True)
+    check_number("batch_size", batch_size, whole=True, least=1)
     if hr_patch < scale or hr_patch % scale:
         below = max(hr_patch // scale, 1) * scale
         raise ValueError(
             f"hr_patch {hr_patch} is no multiple of the scale {scale}: "
             f"try {below} or {below + scale}"
         )
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}: it must be at least 1")
 
 
 def _check_sizes(images: Sequence[np.ndarray], hr_patch: int) -> None:

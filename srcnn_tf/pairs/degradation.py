@@ -9,6 +9,7 @@ from scipy.ndimage import convolve, gaussian_filter1d
 
 from srcnn_tf.images.pixels import as_float, quantise
 from srcnn_tf.images.resizing import apply_weights, resize_weights
+from srcnn_tf.ranges import check_choice, check_number, check_seed
 from srcnn_tf.scales import check_scale
 
 
@@ -42,8 +43,12 @@ class Degradation:
     rounding: bool = True
 
     def __post_init__(self):
-        if not 0 <= self.blur < np.inf:
-            raise ValueError(f"blur is {self.blur}: it must be 0 (no blur) or more HR pixels")
+        check_number("blur", self.blur, least=0)
+        check_number("noise", self.noise, least=0)
+        quality = self.jpeg_quality
+        check_number("jpeg_quality", quality, whole=True, optional=True, least=1, most=100)
+        for name in ("antialias", "rounding"):
+            check_choice(name, getattr(self, name), (True, False))
         if self.kernel is not None:
             kernel = np.asarray(self.kernel, np.float64)
             if kernel.ndim != 2 or not all(side % 2 for side in kernel.shape):
@@ -53,11 +58,6 @@ class Degradation:
             if self.blur:
                 raise ValueError("give blur, for a Gaussian, or a kernel, but not both")
             object.__setattr__(self, "kernel", tuple(map(tuple, kernel.tolist())))  # comparable
-        if not 0 <= self.noise < np.inf:
-            raise ValueError(f"noise is {self.noise}: it must be 0 (none) or more grey levels")
-        quality = self.jpeg_quality
-        if quality is not None and (not isinstance(quality, int) or not 1 <= quality <= 100):
-            raise ValueError(f"jpeg_quality is {quality!r}: it must be from 1 to 100, or None")
         if quality is not None and not self.rounding:
             raise ValueError("a JPEG file holds 8 bits: rounding=False does not go with it")
 
@@ -94,17 +94,19 @@ def degrade(
     """Make the low-resolution image of a photograph.
 
     Args:
-        hr_image: `[s·h, s·w, c]` in [0, 1], both sides multiples of the scale.
+        hr_image: `[s·h, s·w, c]`, both sides multiples of the scale, c = 1, 3 or, without JPEG, 4;
+            see `images.as_float`.
         scale: 2, 3 or 4.
         degradation: how; the default is the protocol's bicubic shrinking.
-        seed: of the noise, as NumPy takes it.
+        seed: of the noise: a whole number below 2³², or several.
 
     Returns:
         float32 `[h, w, c]` in [0, 1], on the 256 levels of an 8-bit file unless the degradation
         says otherwise.
 
     Raises:
-        ValueError: scale outside 2–4, sides that are no multiples of it, values outside [0, 1].
+        ValueError: scale outside 2–4, sides that are no multiples of it, another number of
+            channels, a bad seed; see also `images.as_float`.
 
     Derived in lesson 01.
 
@@ -113,9 +115,10 @@ def degrade(
            [0.502, 0.502, 0.502]], dtype=float32)
     """
     check_scale(scale)
-    lr_image = as_float(hr_image, "hr_image")
-    if lr_image.ndim != 3:
-        raise ValueError(f"an image is [h, w, c]; this array has shape {lr_image.shape}")
+    for part in seed if isinstance(seed, Sequence) else [seed]:
+        check_seed(part)
+    channels = (1, 3, 4) if degradation.jpeg_quality is None else (1, 3)
+    lr_image = as_float(hr_image, "hr_image", channels=channels)
     height, width = lr_image.shape[:2]
     if height % scale or width % scale:
         raise ValueError(

@@ -20,7 +20,7 @@ def image_pair(
     """Turn a photograph into one (LR, HR) pair.
 
     Args:
-        image: `[H, W, c]` in [0, 1]; cropped to a multiple of the scale.
+        image: `[H, W, c]`, see `images.as_float`; cropped to a multiple of the scale.
         scale: 2, 3 or 4.
         channels: 1 for luma, 3 for RGB.
         degradation: see `degrade`, as the next.
@@ -30,7 +30,7 @@ def image_pair(
         lr_image float32 `[h, w, channels]`, hr_image float32 `[s·h, s·w, channels]`.
 
     Raises:
-        ValueError: see `degrade`.
+        ValueError: not an image; see also `degrade`.
 
     >>> lr_image, hr_image = image_pair(np.zeros((10, 11, 3)), scale=3)
     >>> lr_image.shape, hr_image.shape
@@ -75,7 +75,7 @@ def rescaled(images: Iterable[np.ndarray], factors: Sequence[float]) -> list[np.
     Raises:
         ValueError: a factor outside (0, 1).
     """
-    images = list(images)
+    images = [as_float(image) for image in images]
     if any(not 0 < factor < 1 for factor in factors):
         raise ValueError(f"rescaling factors {tuple(factors)} must lie between 0 and 1")
     copies = [

@@ -4,16 +4,50 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from types import NoneType
+from typing import Any
 
 import keras
 import numpy as np
 
 from srcnn_tf.optimizers import OPTIMIZERS
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation
+from srcnn_tf.ranges import check_choice, check_number, check_seed
+from srcnn_tf.scales import check_scale
 
 SCHEDULES = ("cosine", "constant", "exponential", "steps")
 PRECISIONS = ("float32", "mixed")
 WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
+
+# What each field of a recipe may be, beside its seed.
+_NUMBERS: dict[str, dict[str, Any]] = {
+    "steps": {"whole": True, "optional": True, "least": 1},
+    "minutes": {"optional": True, "above": 0},
+    "learning_rate": {"above": 0},
+    "decay": {"above": 0, "most": 1},
+    "ema": {"optional": True, "least": 0, "below": 1},
+    "clipnorm": {"optional": True, "above": 0},
+    "theta": {"optional": True, "above": 0},
+    "hr_patch": {"whole": True, "least": 1},
+    "batch_size": {"whole": True, "least": 1},
+    "steps_per_epoch": {"whole": True, "least": 1},
+    "patience": {"whole": True, "optional": True, "least": 1},
+}
+_CHOICES = {
+    "optimizer": tuple(OPTIMIZERS),
+    "schedule": SCHEDULES,
+    "flips": (True, False),
+    "rotations": (True, False),
+    "precision": PRECISIONS,
+    "jit_compile": (True, False, "auto"),
+}
+_KINDS: dict[str, tuple[Any, str]] = {
+    "rate_factors": (Mapping, "a mapping from layer names to factors"),
+    "loss": ((str, Callable), "a Keras loss or its name"),
+    "scales": ((Sequence, NoneType), "a list or tuple of scales, or None"),
+    "rescale": (Sequence, "a list or tuple of factors"),
+    "degradation": (Degradation, "a pairs.Degradation"),
+}
 
 
 @dataclass(frozen=True)
@@ -87,25 +121,22 @@ class Recipe:
     def __post_init__(self):
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("give either steps or minutes, and None for the other")
-        for name in ("steps", "minutes", "learning_rate", "theta", "steps_per_epoch", "patience"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is {value}: it must be above 0")
-        if self.ema is not None and not 0 <= self.ema < 1:
-            raise ValueError(f"ema is {self.ema}: it must be at least 0 and below 1, or None")
-        if not 0 < self.decay <= 1:
-            raise ValueError(f"decay is {self.decay}: it must be above 0 and at most 1")
-        for name, factor in self.rate_factors.items():
-            if factor < 0:
-                raise ValueError(f"the rate factor of {name!r} is {factor}: it must be at least 0")
+        for name, bounds in _NUMBERS.items():
+            check_number(name, getattr(self, name), **bounds)
+        for name, known in _CHOICES.items():
+            check_choice(name, getattr(self, name), known)
+        for name, (kind, wanted) in _KINDS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}: it must be {wanted}")
+        check_seed(self.seed)
+        for scale in self.scales if self.scales is not None else ():
+            check_scale(scale)
         if self.theta is not None and self.optimizer != "sgd":
             raise ValueError(f"theta clips for the optimizer 'sgd', not for {self.optimizer!r}")
-        choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "precision": PRECISIONS}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}"
-                )
+        for name, factor in self.rate_factors.items():
+            check_number(f"the rate factor of {name!r}", factor, least=0)
+        for factor in self.rescale:
+            check_number("a factor of rescale", factor, above=0, below=1)
 
     def done(self, step: int, seconds: float) -> float:
         """Return which part of the run is over, in [0, 1]."""
