@@ -23,7 +23,7 @@ from srcnn_tf.models import build
 from srcnn_tf.pairs import evaluation_pairs
 from srcnn_tf.pretrained import default_recipe
 from srcnn_tf.probes import graph_function
-from srcnn_tf.training import fit, split_validation
+from srcnn_tf.training import fit, split_validation, write_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "build" / "time_to_quality"
@@ -49,7 +49,7 @@ class Snapshots(keras.callbacks.Callback):
         """Save."""
         seconds = time.perf_counter() - self.started
         self.plain.set_weights(self.model.get_weights())
-        self.plain.save_weights(self.folder / f"{seconds:07.1f}.weights.h5")
+        write_weights(self.folder / f"{seconds:07.1f}.weights.h5", self.plain)
 
 
 def train(name: str, start: str) -> None:

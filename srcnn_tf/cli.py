@@ -129,7 +129,7 @@ def _add_train(commands) -> None:
         nargs="+",
         metavar="SET",
         help="image sets, or folders of images (default: those of the shipped weights); sets may "
-        "be joined by +",
+        "be joined by +; copies of test images are refused, unless they were written anew",
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="length in minutes of training (default: 10)")
@@ -146,7 +146,8 @@ def _add_train(commands) -> None:
 def _train(options: argparse.Namespace) -> None:
     _check_folder(options.out)
     from srcnn_tf.making import train
-    from srcnn_tf.pretrained import default_recipe
+    from srcnn_tf.pretrained import default_recipe, stem
+    from srcnn_tf.training import load_history
 
     minutes = options.minutes
     if options.steps is None and minutes is None:
@@ -163,7 +164,9 @@ def _train(options: argparse.Namespace) -> None:
             options.model, options.scale, data, recipe, options.out, options.start, options.resume
         )
     except KeyboardInterrupt:
-        print("\nThe last checkpoint is whole: the same command with --resume goes on.")
+        files = stem(options.model, options.scale)
+        if load_history(options.out / f"{files}-run").step:
+            print("\nThe last checkpoint is whole: the same command with --resume goes on.")
         raise
     print(
         f"{options.model} ×{options.scale}: validation PSNR {history.psnr[history.best]:.2f} dB at "

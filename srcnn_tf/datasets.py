@@ -11,6 +11,8 @@
 """
 
 import contextlib
+import functools
+import hashlib
 import logging
 import os
 import queue
@@ -35,10 +37,8 @@ from tqdm import tqdm
 from srcnn_tf.images.io import FORMATS, read_image
 from srcnn_tf.images.pixels import as_float, to_channels
 
-REGISTRIES = (
-    *("t91", "general100", "bsd200", "bsds500_test"),
-    *("set5", "set14", "bsd100", "urban100"),
-)
+TEST_SETS = ("set5", "set14", "bsd100", "urban100")
+REGISTRIES = ("t91", "general100", "bsd200", "bsds500_test", *TEST_SETS)
 PARTED = ("samples", "tf_flowers")  # sets with a part to train on and a part to test on
 NAMES = (*PARTED, *REGISTRIES)
 
@@ -136,7 +136,7 @@ def fetch(registry: Traversable) -> list[Path]:
         OSError: the cache folder cannot be used.
         ValueError: what was fetched has another SHA-256 than the registry says.
     """
-    lines = [line.split() for line in registry.read_text().splitlines() if line.strip()]
+    lines = _lines(registry)
     cache = pooch.create(
         cache_folder(),
         base_url="",
@@ -172,6 +172,10 @@ def fetch(registry: Traversable) -> list[Path]:
                 ) from error
             bar.update(name in missing)
     return paths
+
+
+def _lines(registry: Traversable) -> list[list[str]]:
+    return [line.split() for line in registry.read_text().splitlines() if line.strip()]
 
 
 def _cache_fault(name: str, error: OSError) -> OSError:
@@ -270,20 +274,29 @@ def iterate(
         ValueError: unknown set or split; a file that is not an image (the message names it).
         ConnectionError: the set is not in the cache and cannot be fetched.
     """
-    images = (
-        map(as_float, _flowers(split).as_numpy_iterator())
-        if name == "tf_flowers"
-        else _read(image_paths(name, split), skip_broken)
-    )
-    for image in images:
+    for _, image in iterate_named(name, split, skip_broken):
         yield image if channels is None else to_channels(image, channels)
 
 
-def _read(paths: Sequence[Path], skip_broken: bool) -> Iterator[np.ndarray]:
+def iterate_named(
+    name: str | Path, split: str | None = None, skip_broken: bool = False
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what messages call each image of a set, and the image; see `iterate`.
+
+    That is the path of its file; the photographs of `tf_flowers` have numbers, from 1 up.
+    """
+    if name == "tf_flowers":
+        for number, image in enumerate(_flowers(split).as_numpy_iterator(), 1):
+            yield f"number {number}", as_float(image)
+    else:
+        yield from _read(image_paths(name, split), skip_broken)
+
+
+def _read(paths: Sequence[Path], skip_broken: bool) -> Iterator[tuple[str, np.ndarray]]:
     broken = []
     for path in paths:
         try:
-            yield read_image(path)
+            yield str(path), read_image(path)
         except ValueError:
             if not skip_broken:
                 raise
@@ -306,6 +319,22 @@ def load(
         A list of float32 `[h, w, c]` in [0, 1].
     """
     return list(iterate(name, split, channels, skip_broken))
+
+
+def name_in_test_sets(path: str | Path) -> str | None:
+    """Return what a test set calls an image file, such as "set5/baby.bmp", or None for any other.
+
+    The file's bytes decide, not its name or place. An image that was cut, or written anew, say in
+    another format, is not recognised.
+    """
+    with Path(path).open("rb") as file:
+        return _test_images().get(hashlib.file_digest(file, "sha256").hexdigest())
+
+
+@functools.cache
+def _test_images() -> dict[str, str]:
+    registries = (files("srcnn_tf") / "registry" / f"{name}.txt" for name in TEST_SETS)
+    return {sha256: name for registry in registries for name, sha256, _ in _lines(registry)}
 
 
 def load_or_samples(

@@ -2,24 +2,33 @@
 
 import contextlib
 import os
+import platform
+import re
 import threading
+from functools import cache
 from pathlib import Path
+
+_HOST = re.sub(r"\W", "_", platform.node())  # a process has its number on one machine only
 
 
 def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
-    """Write bytes to a file so that it is there whole or not at all.
+    """Write bytes to a file so that it is there whole or not at all; a link's target is written.
+
+    What a killed process has left half-written in the folder is removed.
 
     Raises:
         FileExistsError: the file is there and `overwrite` is false.
         FileNotFoundError: there is no such folder.
-        OSError: the folder cannot be written to, or the disk is full.
+        OSError: the path is a folder, device or pipe, the folder cannot be written to, or the disk
+            is full.
     """
-    path = Path(path)
     check_place(path, overwrite)
-    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
+    place = Path(os.path.realpath(path))
+    _sweep(place.parent)
+    partial = place.with_name(f".{_HOST}-{os.getpid()}-{threading.get_ident()}.part")
     try:
         partial.write_bytes(data)
-        partial.replace(path)
+        partial.replace(place)
     except OSError as error:
         raise OSError(
             error.errno, f"cannot write {path} ({error.strerror}); nothing was written"
@@ -29,13 +38,33 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
             partial.unlink(missing_ok=True)
 
 
-def check_place(path: Path, overwrite: bool = False) -> None:
+def check_place(path: str | Path, overwrite: bool = False) -> None:
     """Raise what `write_file` would raise for this path, before any work is done."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    if path.is_dir():
+    place = Path(os.path.realpath(path))
+    if not place.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {place.parent}")
+    if place.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder")
-    if path.exists() and not overwrite:
+    if place.exists() and not place.is_file():
+        raise OSError(f"cannot write {path}: it is a device or a pipe; only files are replaced")
+    if place.exists() and not overwrite:
         raise FileExistsError(
             f"{path} exists and is kept; overwrite=True, or --overwrite, replaces it"
         )
+
+
+@cache  # once for each folder: a large one takes long to list
+def _sweep(folder: Path) -> None:
+    """Remove what processes of this machine that are no more have left half-written in a folder."""
+    if os.name != "posix":  # elsewhere os.kill ends the process that it asks for
+        return
+    for path in folder.glob(".*.part"):
+        # Before files were named after the machine, they had the numbers alone.
+        if match := re.fullmatch(rf"\.(?:{_HOST}-)?(\d+)-\d+\.part", path.name):
+            try:
+                os.kill(int(match[1]), 0)
+            except ProcessLookupError:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            except (OSError, OverflowError):  # another user's, which lives
+                continue

@@ -16,9 +16,14 @@ from srcnn_tf.files import write_file
 from srcnn_tf.images.pixels import quantise
 from srcnn_tf.models import build
 from srcnn_tf.pretrained import stem
-from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_validation
-
-TEST_SETS = ("set5", "set14", "bsd100", "urban100")
+from srcnn_tf.training import (
+    History,
+    Recipe,
+    fit,
+    recipe_as_json,
+    split_validation,
+    write_weights,
+)
 
 
 def train(
@@ -48,7 +53,8 @@ def train(
         The run's history.
 
     Raises:
-        ValueError: unknown model, scale or set; a test set among the data; see also `fit`.
+        ValueError: unknown model, scale or set; a test set, a copy of one of its files, or an
+            image smaller than a crop among the data; see also `fit`.
         FileExistsError: `folder` holds such a run and `resume` is false, or such weights alone.
         ConnectionError: a set is not in the cache and cannot be fetched.
     """
@@ -59,23 +65,32 @@ def train(
         raise FileExistsError(
             f"{weights} exists and is kept: choose another folder, or resume the run in {run}"
         )
-    sets = {name: _training_images(name) for name in data}
-    images = [image for images in sets.values() for image in images]
-    train_images, validation_images = split_validation(images, min(10, len(images)))
+    sets = {name: _training_images(name, recipe.hr_patch) for name in data}
+    names = [name for named in sets.values() for name, _ in named]
+    images = [image for named in sets.values() for _, image in named]
+    every = min(10, len(images))
+    train_images, validation_images = split_validation(images, every)
     origin = {
         "start": start,
         "data": {
-            name: {"images": len(images), "pixels_sha256": _digest(images)}
-            for name, images in sets.items()
+            name: {"images": len(named), "pixels_sha256": _digest([image for _, image in named])}
+            for name, named in sets.items()
         },
     }
-    history = fit(model, train_images, validation_images, recipe, run, resume, about=origin)
+    history = fit(
+        model,
+        train_images,
+        validation_images,
+        recipe,
+        run,
+        resume,
+        about=origin,
+        names=names[every - 1 :: every],
+    )
     # The weights file of a compiled model would hold its optimizer too.
     plain = build(name, scale)
     plain.set_weights(model.get_weights())
-    partial = run / weights.name
-    plain.save_weights(partial)
-    partial.replace(weights)
+    write_weights(weights, plain)
     about = {
         "model": name,
         "scale": scale,
@@ -96,10 +111,26 @@ def train(
     return history
 
 
-def _training_images(name: str) -> list[np.ndarray]:
-    if Path(name).resolve().name.lower() in TEST_SETS:  # by its name or as a folder
-        raise ValueError(f"{name} is a test set: a network that has seen it cannot be scored on it")
-    return datasets.load(name, "train" if name in datasets.PARTED else None)
+def _training_images(name: str, hr_patch: int) -> list[tuple[str, np.ndarray]]:
+    unscorable = "a network that has seen it cannot be scored on it"
+    # By its name or as a folder: files that were written anew can be told by nothing else.
+    parts = (*Path(name).parts, Path(name).resolve().name)
+    if any(part.lower() in datasets.TEST_SETS for part in parts):
+        raise ValueError(f"{name} is a test set, or in one: {unscorable}")
+    named, small = [], []
+    for file, image in datasets.iterate_named(name, "train" if name in datasets.PARTED else None):
+        known = None if name in datasets.NAMES else datasets.name_in_test_sets(file)
+        if known:
+            raise ValueError(f"{file} is {known}, an image of a test set: {unscorable}")
+        if min(image.shape[:2]) < hr_patch:
+            small.append(f"{file} ({image.shape[0]}×{image.shape[1]})")
+        named.append((file, image))
+    if small:
+        raise ValueError(
+            f"{len(small)} of {len(named)} images are smaller than the crop of "
+            f"{hr_patch}×{hr_patch} pixels: {', '.join(small[:5])}; leave them out"
+        )
+    return named
 
 
 def _digest(images: Sequence[np.ndarray]) -> str:

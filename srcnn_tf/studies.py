@@ -19,7 +19,15 @@ import numpy as np
 
 from srcnn_tf.environment import versions
 from srcnn_tf.files import write_file
-from srcnn_tf.training import History, Recipe, fit, load_history, recipe_as_json
+from srcnn_tf.training import (
+    History,
+    Recipe,
+    fit,
+    load_history,
+    reading,
+    recipe_as_json,
+    write_weights,
+)
 
 _OUTCOME, _END = "outcome.json", "end.weights.h5"
 _FULL_RUN = Path(__file__).parent / "full_run.json"
@@ -67,13 +75,15 @@ class Outcome:
         """Build the network with the averaged weights of its last epoch, those that `psnr` scores.
 
         Raises:
-            ValueError: the run broke off before its first epoch ended, or is one of `full_run`.
+            ValueError: the run broke off before its first epoch ended, or is one of `full_run`; its
+                weights are damaged.
         """
         if not self.history.step or not self.folder:
             why = self.error or "of our full run, curves alone were kept"
             raise ValueError(f"{self.arm.name!r} has no weights to load: {why}")
         model = self.arm.build(self.seed)
-        model.load_weights(self.folder / _END)
+        with reading(self.folder / _END) as path:
+            model.load_weights(path)
         return model
 
 
@@ -102,7 +112,8 @@ def run(
         An outcome for each arm and seed, in the order of the arms.
 
     Raises:
-        ValueError: no arms, two of one name, no seeds, or a bad one; see also `training.fit`.
+        ValueError: no arms, two of one name, no seeds, or a bad one; a damaged file in the folder;
+            see also `training.fit`.
 
     Derived in lesson 06.
     """
@@ -126,7 +137,8 @@ def run(
             except FloatingPointError as problem:
                 error = str(problem)
             write_file(place / _OUTCOME, json.dumps({"error": error}).encode(), overwrite=True)
-        error = json.loads((place / _OUTCOME).read_text())["error"]
+        with reading(place / _OUTCOME) as path:
+            error = json.loads(path.read_text())["error"]
         outcomes.append(Outcome(arm, seed, load_history(place), error, place))
     return outcomes
 
@@ -140,7 +152,7 @@ class _KeepEnd(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         self.plain.set_weights(self.model.get_weights())
-        self.plain.save_weights(self.path)
+        write_weights(self.path, self.plain)
 
 
 def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:

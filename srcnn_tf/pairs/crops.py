@@ -330,7 +330,7 @@ def _check_sizes(images: Sequence[np.ndarray], hr_patch: int) -> None:
         raise ValueError("there are no images to cut crops from")
     small = [
         f"number {i} ({image.shape[0]}×{image.shape[1]})"
-        for i, image in enumerate(images)
+        for i, image in enumerate(images, 1)
         if min(image.shape[:2]) < hr_patch
     ]
     if small:

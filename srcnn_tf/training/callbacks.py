@@ -17,8 +17,7 @@ from tqdm import tqdm
 
 from srcnn_tf.files import write_file
 from srcnn_tf.training.recipe import History, Recipe, recipe_as_json
-
-PROGRESS = "progress.json"
+from srcnn_tf.training.run_folder import PROGRESS, read_progress, reading, write_weights
 
 
 @dataclass
@@ -88,31 +87,32 @@ class Recorder(_OfRun):
 class Checkpoints(_OfRun):
     """Save each epoch, so that a kill loses no more than the one it falls into.
 
+    `best` has the averaged weights of the best epoch, once there is one.
+
     Args:
         run: goes on where the folder's run stands, if there is one.
         recorder: has the weights of the best epoch.
         folder: where to save; made if it is not there.
-        about: what else the run depends on, as JSON.
+        about: what else the run depends on, as JSON; of image sets, by name, the digests alone.
         resume: whether to go on with a run that is there.
 
     Raises:
         FileExistsError: the folder holds a run and `resume` is false.
-        ValueError: that run followed another recipe, or depended on something else.
+        ValueError: that run followed another recipe, depended on something else, or is damaged.
     """
 
     def __init__(self, run: Run, recorder: Recorder, folder: Path, about: Mapping, resume: bool):
         super().__init__(run)
         self.recorder, self.folder, self.about = recorder, folder, dict(about)
-        self.saved: dict = {}
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / PROGRESS).exists():
-            if not resume:
-                raise FileExistsError(
-                    f"{folder} holds a run: pass resume=True to go on with it, or another folder"
-                )
-            self.saved = json.loads((folder / PROGRESS).read_text())
+        if (folder / PROGRESS).exists() and not resume:
+            raise FileExistsError(
+                f"{folder} holds a run: pass resume=True to go on with it, or another folder"
+            )
+        self.saved = read_progress(folder)
+        if self.saved:
             self._check_same()
-            run.history = History(**self.saved["history"])
+            run.history = self.saved["history"]
             run.step = run.history.step[-1]
 
     def _check_same(self) -> None:
@@ -120,7 +120,7 @@ class Checkpoints(_OfRun):
         free = dict.fromkeys(["steps", "minutes", "patience", "jit_compile"])
         now = {**recipe_as_json(self.run.recipe), **free, **self.about}
         before = {**self.saved["recipe"], **free, **self.saved.get("about", {})}
-        changed = [name for name in now if now[name] != before.get(name)]
+        changed = [name for name in now if _contents(now[name]) != _contents(before.get(name))]
         if changed:
             raise ValueError(
                 f"{self.folder} holds another run: "
@@ -128,17 +128,18 @@ class Checkpoints(_OfRun):
             )
 
     def restore(self, model: keras.Model) -> None:
-        """Put the last checkpoint, optimizer included, into a compiled model."""
+        """Put the last checkpoint, optimizer included, into a compiled model.
+
+        Raises:
+            ValueError: a checkpoint is missing or damaged.
+        """
         # The weights file of a compiled model would hold its optimizer too.
-        self.plain = type(model).from_config(model.get_config())
+        self.best = type(model).from_config(model.get_config())
         model.optimizer.build(model.trainable_variables)
         if self.saved:
-            model.load_weights(self.folder / self.saved["last"])
-
-    def best_weights(self) -> list[np.ndarray]:
-        """Read the averaged weights of the best epoch."""
-        self.plain.load_weights(self.folder / self.saved["best"])
-        return self.plain.get_weights()
+            for each, name in ((self.best, "best"), (model, "last")):
+                with reading(self.folder / self.saved[name]) as path:
+                    each.load_weights(path)
 
     def on_epoch_end(self, epoch, logs=None):
         """Save the epoch under names of its own, then make them the run's in one move."""
@@ -152,17 +153,25 @@ class Checkpoints(_OfRun):
                 "best": f"best-{epoch}.weights.h5",
             },
         )
-        self.model.save_weights(self.folder / self.saved["last"])
+        write_weights(self.folder / self.saved["last"], self.model)
         if self.run.history.best == epoch:
-            self.plain.set_weights(self.recorder.ema_weights)
-            self.plain.save_weights(self.folder / self.saved["best"])
+            self.best.set_weights(self.recorder.ema_weights)
+            write_weights(self.folder / self.saved["best"], self.best)
         else:
             self.saved["best"] = before["best"]
         text = json.dumps(self.saved, indent=1)
         write_file(self.folder / PROGRESS, text.encode(), overwrite=True)
-        for name in ("last", "best"):
-            if name in before and before[name] != self.saved[name]:
-                (self.folder / before[name]).unlink(missing_ok=True)
+        for name in ("last", "best"):  # those too that a full disk has left without a record
+            for path in self.folder.glob(f"{name}-*.weights.h5"):
+                if path.name != self.saved[name]:
+                    path.unlink()
+
+
+def _contents(value: object) -> object:
+    """Return what decides: of image sets their digests, since a path has many spellings."""
+    if isinstance(value, dict) and all(isinstance(part, dict) for part in value.values()):
+        return list(value.values())
+    return value
 
 
 class ProgressLine(_OfRun):
@@ -225,7 +234,7 @@ class Precision(_OfRun):
 
 
 class Stopping(_OfRun):
-    """End a run: its budget is spent, patience is lost, the loss broke off, or Ctrl-C."""
+    """End a run: its budget is spent, patience is lost, the loss broke off, Ctrl-C or the like."""
 
     interrupted = False
 
@@ -233,6 +242,7 @@ class Stopping(_OfRun):
     def interrupts_noted(self) -> Iterator[None]:
         """Let the first Ctrl-C end the run after a whole batch, and a second one at once.
 
+        So does every signal that raises a KeyboardInterrupt, as SIGTERM on the command line.
         Python drops a KeyboardInterrupt that falls into a destructor, and the end of a Keras epoch
         runs many: the training would go on.
         """
@@ -242,13 +252,21 @@ class Stopping(_OfRun):
 
         def note(number, frame):
             self.interrupted = True
-            signal.signal(signal.SIGINT, before)
+            signal.signal(number, signal.default_int_handler)
 
-        before = signal.signal(signal.SIGINT, note)
+        # Not those that are ignored, as Ctrl-C is in a script's background, or handled elsewhere.
+        raising = [
+            number
+            for number in signal.valid_signals()
+            if signal.getsignal(number) is signal.default_int_handler
+        ]
         try:
+            for number in raising:
+                signal.signal(number, note)
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number in raising:
+                signal.signal(number, signal.default_int_handler)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.interrupted:
@@ -256,8 +274,7 @@ class Stopping(_OfRun):
         if not math.isfinite(logs["loss"]):
             raise FloatingPointError(
                 f"the loss became {logs['loss']} at step {self.run.step}. Try a lower learning "
-                f"rate than {self.run.recipe.learning_rate:g}, or a clipnorm; the last checkpoint "
-                "is whole"
+                f"rate than {self.run.recipe.learning_rate:g}, or a clipnorm"
             )
         if self.run.done >= 1:
             self.model.stop_training = True

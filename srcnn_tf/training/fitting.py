@@ -4,7 +4,6 @@ Random crops that never repeat, PSNR on held-out training images, averaged weigh
 survive a kill.
 """
 
-import json
 import math
 import sys
 import tempfile
@@ -20,13 +19,12 @@ import tensorflow as tf
 from srcnn_tf.images.pixels import as_float
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.layers import BicubicUpsampling
-from srcnn_tf.metrics import PSNR, Protocol
+from srcnn_tf.metrics import PSNR, Protocol, mse, psnr
 from srcnn_tf.optimizers import OPTIMIZERS, AdjustablyClippedSGD, LayerRates
-from srcnn_tf.pairs import image_pair, random_crops
+from srcnn_tf.pairs import degrade, image_pair, random_crops
 from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
 from srcnn_tf.probes import scale_of
 from srcnn_tf.training.callbacks import (
-    PROGRESS,
     Checkpoints,
     Pace,
     Precision,
@@ -38,6 +36,8 @@ from srcnn_tf.training.callbacks import (
 from srcnn_tf.training.recipe import History, Recipe
 
 _VALIDATION_SIDE = 192
+_TELLING_MSE = 0.25  # bicubic interpolation is half a grey level off, root mean square
+_HIGHEST_PSNR = 100.0  # dB, for an image that is restored without error
 
 
 def split_validation(
@@ -75,6 +75,7 @@ def fit(
     resume: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     about: Mapping | None = None,
+    names: Sequence[str] = (),
 ) -> History:
     """Train a model; it ends with the averaged weights of the best validation epoch.
 
@@ -87,22 +88,28 @@ def fit(
         train_images: photographs `[H, W, c']` in [0, 1].
         validation_images: training images that are held out, never test images. A centre crop
             of each is scored after every epoch, under the protocol; all crops are as large as
-            the smallest of the images, and at most 192 pixels a side.
+            the smallest of the images, and at most 192 pixels a side. Blank crops, which bicubic
+            interpolation restores as well, are reported and left out: their PSNR, infinite or
+            close to it, would decide alone.
         recipe: how to train.
         folder: where to keep checkpoints; made if it is not there. None keeps none.
         resume: go on with the run in `folder`, if there is one.
         callbacks: more of Keras's callbacks; in `on_test_end` they see the averaged weights.
         about: what else the run depends on, such as its data, as JSON; kept in `folder`.
+        names: what messages call the validation images; the default is their numbers from 1 up.
 
     Returns:
         The run's history, from its very start if resumed.
 
     Raises:
-        ValueError: images or recipe do not fit the model (see `pairs.random_crops`); the run in
-            `folder` followed another recipe, or depended on something else.
+        ValueError: images or recipe do not fit the model (see `pairs.random_crops`); all
+            validation images are blank; the run in `folder` followed another recipe, depended on
+            something else, or is damaged.
         FileExistsError: `folder` holds a run and `resume` is false.
         FloatingPointError: the loss became NaN or infinite.
-        KeyboardInterrupt: Ctrl-C, or a notebook's stop button; the last checkpoint is whole.
+        KeyboardInterrupt: Ctrl-C, or a notebook's stop button. What `folder` holds stays whole
+            whatever is raised.
+        OSError: a checkpoint cannot be written: the disk is full, for one.
 
     Derived in lesson 03.
     """
@@ -111,12 +118,14 @@ def fit(
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(recipe)
         recorder, stopping = Recorder(run), Stopping(run)
-        checkpoints = Checkpoints(run, recorder, Path(folder or scratch), about or {}, resume)
+        place = Path(scratch if folder is None else folder)
+        checkpoints = Checkpoints(run, recorder, place, about or {}, resume)
         batches = _batches(train_images, scales, model.input_shape[-1], recipe, run.step)
+        names = names or [f"number {n}" for n in range(1, len(validation_images) + 1)]
         inputs, hr_images = _validation_batch(
-            validation_images, scales, model.input_shape[-1], recipe
+            validation_images, scales, model.input_shape[-1], recipe, names
         )
-        parts = [PSNR(Protocol(border=max(scales)))]
+        parts = [_FinitePSNR(Protocol(border=max(scales)))]
         if recipe.scales:
             parts += [_PSNRAt(scales, scale) for scale in scales]
         trained.compile(
@@ -147,14 +156,8 @@ def fit(
                 shuffle=False,  # the crops are random already
                 verbose=0,
             )
-        model.set_weights(checkpoints.best_weights())
+        model.set_weights(checkpoints.best.get_weights())
     return run.history
-
-
-def load_history(folder: str | Path) -> History:
-    """Return the history of a run that `fit` keeps in a folder; empty before its first epoch."""
-    path = Path(folder) / PROGRESS
-    return History(**json.loads(path.read_text())["history"]) if path.exists() else History()
 
 
 def _after_interpolation(model: keras.Model) -> keras.Model:
@@ -190,7 +193,15 @@ def _batches(
     )
 
 
-class _PSNRAt(PSNR):
+class _FinitePSNR(PSNR):
+    """A mean that no infinity decides."""
+
+    @staticmethod
+    def measure(hr_images, sr_images, protocol):
+        return tf.minimum(psnr(hr_images, sr_images, protocol), _HIGHEST_PSNR)
+
+
+class _PSNRAt(_FinitePSNR):
     """PSNR of one scale's share of a batch, in which the scales follow each other."""
 
     def __init__(self, scales: Sequence[int], scale: int):
@@ -231,25 +242,44 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
 
 
 def _validation_batch(
-    images: Sequence[np.ndarray], scales: Sequence[int], channels: int, recipe: Recipe
+    images: Sequence[np.ndarray],
+    scales: Sequence[int],
+    channels: int,
+    recipe: Recipe,
+    names: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
     if not images:
         raise ValueError("there are no validation images: hold some out with split_validation")
     images = [as_float(image) for image in images]
-    side = min(_VALIDATION_SIDE, *(side for image in images for side in image.shape[:2]))
+    sides = [min(image.shape[:2]) for image in images]
+    side = min(_VALIDATION_SIDE, *sides)
     if side < recipe.hr_patch:
         raise ValueError(
-            f"a validation image has a side of {side} pixels: it must be at least as large as the "
-            f"training crops, {recipe.hr_patch}"
+            f"the validation image {names[sides.index(side)]} has a side of {side} pixels: it must "
+            f"be at least as large as the training crops, {recipe.hr_patch}"
         )
     if recipe.scales:
         side -= side % math.lcm(*scales)
+    crops: list[np.ndarray] = []
+    blank: list[str] = []
+    for name, image in zip(names, images, strict=True):
+        top, left = ((length - side) // 2 for length in image.shape[:2])
+        crop = image[top : top + side, left : left + side]
+        _, hr_image = image_pair(crop, min(scales), channels)
+        interpolated = resize(degrade(hr_image, min(scales)), hr_image.shape[:2])
+        if mse(hr_image, interpolated, Protocol(border=min(scales))) > _TELLING_MSE:
+            crops.append(crop)
+        else:
+            blank.append(name)
+    if blank:
+        told = f"of {len(images)} validation images, {len(blank)} are blank: {', '.join(blank)}"
+        if not crops:
+            raise ValueError(f"{told}. Hold out photographs")
+        print(f"{told}; left out")
     pairs = []
     for scale in scales:
-        for number, image in enumerate(images):
-            top, left = ((length - side) // 2 for length in image.shape[:2])
-            crop = image[top : top + side, left : left + side]
+        for number, crop in enumerate(crops):
             lr_image, hr_image = image_pair(crop, scale, channels, recipe.degradation, number)
             pairs.append((resize(lr_image, (side, side)) if recipe.scales else lr_image, hr_image))
     inputs, hr_images = zip(*pairs, strict=True)
