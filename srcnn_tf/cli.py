@@ -73,8 +73,9 @@ def _add_upscale(commands) -> None:
     parser = commands.add_parser(
         "upscale",
         help="enlarge an image file or a folder of them",
-        description="Enlarge PNG, JPEG and BMP files: grey, RGB, RGBA or palette, 8 or 16 bits. "
-        "The network enlarges the luma; chroma and alpha are interpolated.",
+        description="Enlarge PNG, JPEG, BMP, WebP and TIFF files: grey, RGB, RGBA or palette, 8 or "
+        "16 bits. The network enlarges the luma; chroma and alpha are interpolated. Colour profile "
+        "and dpi are kept, EXIF and text are not.",
     )
     parser.add_argument("source", metavar="IN", type=_path, help="image file, or folder of them")
     parser.add_argument(

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -34,7 +35,7 @@ import skimage
 import tensorflow as tf
 from tqdm import tqdm
 
-from srcnn_tf.images.io import FORMATS, read_image
+from srcnn_tf.images.io import FORMATS, format_not_read, read_image
 from srcnn_tf.images.pixels import as_float, to_channels
 
 TEST_SETS = ("set5", "set14", "bsd100", "urban100")
@@ -75,8 +76,8 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
 
     Args:
         name: a name from `NAMES` other than `tf_flowers` (which keeps its photographs in one
-            record file), or the path of a folder: its PNG, JPEG and BMP files. Other files
-            are counted and passed over, as are hidden files and subfolders.
+            record file), or the path of a folder: its PNG, JPEG, BMP, WebP and TIFF files.
+            Other files are counted and passed over, as are hidden files and subfolders.
         split: "train" or "test" for `samples`; the other sets have no splits. None is everything.
 
     Raises:
@@ -99,15 +100,19 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
     found = sorted(path for path in Path(name).iterdir() if path.name[0] != ".")
     others = [path for path in found if path.is_file() and path.suffix.lower() not in FORMATS]
     paths = [path for path in found if path.is_file() and path not in others]
+    known = Counter(filter(None, map(format_not_read, others)))
+    advice = ", ".join(f"{count} {kind}" for kind, count in known.items())
+    advice = f"({advice}: convert them to PNG or JPEG)" if known else ""
     if not paths:
         held = [f"{path.name}/" if path.is_dir() else path.name for path in found]
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
         raise FileNotFoundError(
             f"there are no images in {name}, no files that end in {', '.join(FORMATS)}: "
-            f"it holds {', '.join(held[:5]) or 'nothing'}{more}"
+            f"it holds {', '.join(held[:5]) or 'nothing'}{more} {advice}".rstrip()
         )
     if others:
-        print(f"passing over {len(others)} files in {name} that are no images")
+        what = f"are not read {advice}" if known else "are no images"
+        print(f"passing over {len(others)} files in {name} that {what}")
     return paths
 
 

@@ -13,17 +13,16 @@ from tqdm import tqdm
 from srcnn_tf.datasets import image_paths
 from srcnn_tf.images.io import (
     FORMATS,
+    LONGEST_SIDE,
     check_target,
-    icc_profile,
-    is_16_bit,
-    read_image,
+    not_held,
+    read_with_surroundings,
     write_image,
 )
 from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.probes import graph_function, reach, scale_of
 
-_JPEG_SIDE = 65500  # what a JPEG file holds at most, in pixels
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
 
@@ -135,10 +134,13 @@ def upscale_file(
     overwrite: bool = False,
     progress: bool = True,
 ) -> None:
-    """Enlarge an image file: upright, with its ICC profile, in 8 bits, whole or not at all.
+    """Enlarge an image file: upright, in 8 bits, whole or not at all.
+
+    The result keeps what its format can hold of colour profile, dpi, and PNG's chunks about
+    colours, and what cannot be kept is printed. EXIF, text and other notes are not kept.
 
     Args:
-        source: a PNG, JPEG or BMP file.
+        source: a PNG, JPEG, BMP, WebP or TIFF file.
         target: the file to write; its suffix chooses the format.
         model: see `upscale`.
         overwrite: replace a target that is there.
@@ -150,28 +152,32 @@ def upscale_file(
         ValueError: the source is no whole image; the target's format cannot hold the result.
     """
     check_target(target, overwrite)
-    image = read_image(source)
-    if image.shape[2] == 4 and Path(target).suffix.lower() != ".png":
-        raise ValueError(f"{source} has an alpha channel, which only .png holds, not {target}")
-    size = [side * scale_of(model) for side in image.shape[:2]]
-    if FORMATS[Path(target).suffix.lower()] == "JPEG" and max(size) > _JPEG_SIDE:
+    image, around = read_with_surroundings(source)
+    kind = FORMATS[Path(target).suffix.lower()]
+    if image.shape[2] == 4 and kind in ("JPEG", "BMP"):
         raise ValueError(
-            f"{target} would be {size[0]}×{size[1]} pixels; JPEG holds {_JPEG_SIDE} a side: "
-            "write a .png"
+            f"{source} has an alpha channel, which only .png, .webp and .tif hold, not {target}"
         )
-    if is_16_bit(source):
+    size = [side * scale_of(model) for side in image.shape[:2]]
+    if max(size) > LONGEST_SIDE.get(kind, max(size)):
+        raise ValueError(
+            f"{target} would be {size[0]}×{size[1]} pixels; {kind} holds {LONGEST_SIDE[kind]} a "
+            "side: write a .png"
+        )
+    if around.bits == 16:
         print(f"{source} holds 16 bits a channel; {target} will hold 8")
-    profile = icc_profile(source, image.shape[2])
-    if profile and FORMATS[Path(target).suffix.lower()] == "BMP":
-        print(f"{source} has a colour profile, which {target} cannot hold")
+    for remark in around.remarks:
+        print(f"{source} {remark}")
+    for what in not_held(target, around):
+        print(f"{source} has {what}, which {target} cannot hold")
     sr_image = upscale(image, model, np.uint8, progress=progress)
-    write_image(target, sr_image, overwrite, profile)
+    write_image(target, sr_image, overwrite, around.profile, around.dpi, around.chunks)
 
 
 def upscale_folder(
     source: str | Path, target: str | Path, model: keras.Model, overwrite: bool = False
 ) -> None:
-    """Enlarge every PNG, JPEG and BMP file of a folder into another, as PNG files.
+    """Enlarge every image file of a folder into another, as PNG files.
 
     Args:
         source: the folder; other files are counted and passed over, as are subfolders.

@@ -1,19 +1,38 @@
-"""Image files: formats, bit depths, orientation, colour profiles."""
+"""Image files: formats, bit depths, orientation, and what files say of their pixels."""
 
 import contextlib
 import io
+import re
 import warnings
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from srcnn_tf.files import check_place, write_file
-from srcnn_tf.images.pixels import as_array, as_float, to_bytes
+from srcnn_tf.images.damage import check_jpeg, check_png, png_chunk, png_chunks
+from srcnn_tf.images.pixels import as_array, to_bytes
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP"}
+FORMATS = {
+    **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG"},
+    **{".bmp": "BMP", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"},
+}
+_KINDS = list(dict.fromkeys(FORMATS.values()))
+LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
+_OPTIONS: dict[str, dict] = {
+    "JPEG": {"quality": 95},
+    "WEBP": {"lossless": True, "exact": True},  # exact: in transparent pixels too
+    "TIFF": {"compression": "tiff_lzw"},
+}
+# What people have and we do not read: suffixes, and beginnings of files that are named otherwise.
+_NOT_READ = ".heic .heif .hif .avif .gif .jxl .jp2 .svg .pdf .psd .ico "
+_NOT_READ += ".dng .nef .cr2 .cr3 .arw .orf .raf .rw2 .pef .srw"
+_BEGINNINGS = rb"....ftyp(hei|avi)[fcx]|(GIF)8|%(PDF)|8B(PS)|.{,200}<(svg)"
 
 # What an EXIF orientation asks of the stored pixels before they are shown.
 _ORIENT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -26,13 +45,34 @@ _ORIENT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
 _EXIF_ORIENTATION = 0x0112
+_TIFF_BITS, _TIFF_COLOURS, _TIFF_PLANES, _TIFF_EXTRA = 258, 262, 284, 338
+_PNG_COLOURS = (b"cICP", b"mDCV", b"cLLI", b"sRGB", b"gAMA", b"cHRM")
+
+
+class Surroundings(NamedTuple):
+    """What an image file says of its pixels.
+
+    Attributes:
+        bits: of a channel, 8 or 16.
+        profile: their ICC profile.
+        dpi: pixels per inch, across and down.
+        chunks: PNG's other chunks about colours, as gAMA and cICP, by name.
+        remarks: what is lost already: sentences whose subject, the file, is left out.
+    """
+
+    bits: int = 8
+    profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    chunks: Mapping[bytes, bytes] = MappingProxyType({})
+    remarks: tuple[str, ...] = ()
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read a PNG, JPEG or BMP file, upright.
+    """Read a PNG, JPEG, BMP, WebP or TIFF file, upright.
 
-    Palettes become RGB, transparency an alpha channel, 16-bit PNGs keep their precision, and an
-    EXIF orientation is applied.
+    Palettes become RGB, transparency an alpha channel, CMYK sRGB, 16-bit PNGs and TIFFs keep their
+    precision, and an EXIF orientation is applied. An alpha channel that would hide the whole of a
+    BMP file is passed over, as viewers do.
 
     Args:
         path: the image file.
@@ -42,44 +82,101 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a whole PNG, JPEG or BMP image, or holds more pixels than
-            Pillow's decompression-bomb limit.
+        ValueError: the file is damaged or in another format; it is an animation or has several
+            pages; it holds more pixels than Pillow's decompression-bomb limit.
     """
+    return read_with_surroundings(path)[0]
+
+
+def read_with_surroundings(path: str | Path) -> tuple[np.ndarray, Surroundings]:
+    """Read an image file as `read_image` does, and what it says of its pixels."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no image file at {path}")
     try:
+        data = path.read_bytes()
+        if kind := format_not_read(path, data[:256]):
+            raise ValueError(f"{kind} is not read: convert it to PNG or JPEG")
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what surrounds the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", module="PIL.TiffImagePlugin")
-            with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
-                image.load()
-                orientation = 1
-                with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixels
-                    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                pixels = (_read_16_bit if is_16_bit(path) else _pixels)(path, image)
+            return _decode(data)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{path} is refused as a decompression bomb: {error}. Images of at most "
             f"{Image.MAX_IMAGE_PIXELS:,} pixels are read; cut yours into parts"
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except Exception as error:  # decoders raise what they like
+        what = "no known format" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
-            f"{path} cannot be read as an image ({error}); it must be a whole PNG, JPEG or BMP file"
+            f"{path} cannot be read as an image ({what}); it must be a whole "
+            f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]} file"
         ) from error
-    pixels = _ORIENT.get(orientation, lambda a: a)(pixels)
-    return np.ascontiguousarray(as_float(pixels))
+
+
+def format_not_read(path: str | Path, head: bytes = b"") -> str | None:
+    """Return the name of an image format that is not read, by a file's suffix and first bytes."""
+    if re.match(rb"\x89PNG|\xff\xd8|BM|RIFF", head):
+        return None  # whatever the file's name
+    if (suffix := Path(path).suffix.lower()) in _NOT_READ.split():
+        return suffix[1:].upper()
+    begins = re.match(_BEGINNINGS, head, re.DOTALL)
+    return begins[begins.lastindex or 0].decode().upper() if begins else None
+
+
+def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
+    chunks: dict[bytes, bytes] = {}
+    remarks = []
+    if data.startswith(b"\x89PNG"):
+        chunks = png_chunks(data)
+        chunks[b"pHYs"] = chunks.get(b"pHYs", b"").ljust(9, b"\0")
+        order = (b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"eXIf", b"IDAT")  # no other blocks pixels
+        parts = [png_chunk(kind, chunks[kind]) for kind in order if kind in chunks]
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(parts) + png_chunk(b"IEND", b"")
+    with Image.open(io.BytesIO(data), formats=_KINDS) as image:
+        frames = int.from_bytes(chunks.get(b"acTL", b"")[:4], "big")
+        frames = frames or getattr(image, "n_frames", 1)
+        if image.format == "MPO":
+            remarks.append(f"holds {frames} images, of which the first is taken")
+        elif frames > 1:
+            raise ValueError(f"it holds {frames} images: save the one you want as a PNG file")
+        if chunks:
+            check_png(chunks)
+            depth = chunks[b"IHDR"][8]
+        else:
+            depth = max(getattr(image, "tag_v2", {}).get(_TIFF_BITS, (8,)))
+        profile = image.info.get("icc_profile", b"" if b"iCCP" in chunks else None)
+        with contextlib.suppress(zlib.error):  # behind its name, and a byte
+            packed = chunks.get(b"iCCP", b"").partition(b"\0")[2][1:]
+            profile = zlib.decompressobj().decompress(packed, 2**26) or profile
+        if image.mode == "CMYK":
+            pixels, profile = _from_cmyk(image, profile, remarks), None
+        else:
+            pixels = _read_16_bit(data, image) if depth == 16 else _pixels(image, depth)
+        if image.format in ("JPEG", "MPO"):
+            check_jpeg(data, image)
+        if image.format == "BMP" and pixels.shape[2] == 4 and not pixels[..., 3].any():
+            pixels = pixels[..., :3]
+        # Bytes 16 to 19 of a profile name the colours that it is for (ICC.1, section 7.2.8).
+        fit = b"GRAY" if image.mode[0] in "1LI" else b"RGB "
+        if profile is not None and profile[16:20] != fit:
+            remarks.append("has a colour profile that does not fit its pixels; it is dropped")
+            profile = None
+        orientation, dpi = 1, None
+        with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixels
+            dpi = image.info.get("dpi")
+            dpi = dpi if dpi and all(1 <= side < 2**16 for side in dpi) else None
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    # In float32 at once: by way of float64 it takes more time, and twice the memory.
+    pixels = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
+    pixels = np.ascontiguousarray(_ORIENT.get(orientation, lambda a: a)(pixels))
+    colours = {kind: chunks[kind] for kind in _PNG_COLOURS if chunks.get(kind)}
+    return pixels, Surroundings(16 if depth == 16 else 8, profile, dpi, colours, tuple(remarks))
 
 
 def is_16_bit(path: str | Path) -> bool:
-    """Tell whether a file is a PNG of 16 bits a channel."""
-    return _png_depth(path) == 16
-
-
-def _png_depth(path: str | Path) -> int | None:
-    with Path(path).open("rb") as file:
-        head = file.read(25)
-    return head[24] if head.startswith(b"\x89PNG") else None  # the bit depth in the IHDR chunk
+    """Tell whether an image file holds 16 bits a channel."""
+    return read_with_surroundings(path)[1].bits == 16
 
 
 def icc_profile(path: str | Path, channels: int) -> bytes | None:
@@ -91,17 +188,37 @@ def icc_profile(path: str | Path, channels: int) -> bytes | None:
         path: an image file.
         channels: 1 for grey, 3 or 4 for RGB.
     """
-    with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
-        profile = image.info.get("icc_profile") or b""
-    # Bytes 16 to 19 of a profile name the colours that it is for (ICC.1, section 7.2.8).
-    return profile if profile[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
+    profile = read_with_surroundings(path)[1].profile
+    return profile if profile and _is_for_grey(profile) == (channels == 1) else None
 
 
-def _read_16_bit(path: Path, image: Image.Image) -> np.ndarray:
+def _is_for_grey(profile: bytes | None) -> bool:
+    return (profile or b"")[16:20] == b"GRAY"
+
+
+def _from_cmyk(image: Image.Image, profile: bytes | None, remarks: list[str]) -> np.ndarray:
+    """Return CMYK pixels in sRGB: by their profile, or roughly, which is remarked."""
+    image.load()
+    with contextlib.suppress(ImageCms.PyCMSError, OSError):
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        screen = ImageCms.createProfile("sRGB")
+        return np.asarray(ImageCms.profileToProfile(image, inks, screen, outputMode="RGB"))
+    remarks.append("has CMYK colours without a profile for them; they are taken roughly")
+    return np.asarray(image.convert("RGB"))
+
+
+def _read_16_bit(data: bytes, image: Image.Image) -> np.ndarray:
     """Decode with OpenCV, since Pillow cuts 16-bit colour to 8 bits."""
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("OpenCV cannot decode this 16-bit PNG")
+    tags = getattr(image, "tag_v2", {_TIFF_COLOURS: 2})
+    plain = tags.get(_TIFF_COLOURS) in (1, 2) and tags.get(_TIFF_PLANES, 1) == 1
+    if not plain or tags.get(_TIFF_EXTRA) == (1,):  # colours multiplied by alpha
+        raise ValueError("16-bit TIFFs of its kind are not read: save it as a 16-bit PNG")
+    log = getattr(cv2.utils, "logging", cv2)  # in OpenCV 5; in 4
+    level = log.setLogLevel(0)  # or it prints what it does not know of a TIFF file
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    log.setLogLevel(level)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise ValueError("OpenCV cannot decode its 16 bits a channel")
     if pixels.ndim == 2:
         level = image.info.get("transparency")  # which OpenCV passes over in grey images
         alpha = [] if level is None else [np.where(pixels == level, 0, 65535).astype(np.uint16)]
@@ -109,8 +226,10 @@ def _read_16_bit(path: Path, image: Image.Image) -> np.ndarray:
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # BGR(A) to RGB(A)
 
 
-def _pixels(path: Path, image: Image.Image) -> np.ndarray:
-    depth, level = _png_depth(path), image.info.get("transparency")
+def _pixels(image: Image.Image, depth: int) -> np.ndarray:
+    if image.mode[0] in "IF":
+        raise ValueError("its channels hold neither 8 nor 16 bits: save it as a PNG file")
+    level = image.info.get("transparency")
     if image.mode == "L" and depth in (2, 4) and level is not None and level < 2**depth:
         # Pillow stretches the pixels to 8 bits, but not the level that is transparent.
         image.info["transparency"] = level * 255 // (2**depth - 1)
@@ -127,18 +246,26 @@ def write_image(
     image: np.ndarray,
     overwrite: bool = False,
     profile: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    chunks: Mapping[bytes, bytes] = MappingProxyType({}),
 ) -> None:
     """Write an image file, whole or not at all.
 
     Pixels are written upright and without an EXIF block, so no orientation can be applied twice.
+    WebP is written without loss.
 
     Args:
-        path: the file to make; its suffix (.png, .jpg, .jpeg, .bmp) chooses the format.
-        image: `[h, w]` or `[h, w, c]`, c = 1, 3 or 4 (PNG only). Floats in [0, 1] are rounded to
-            8 bits, with a network's overshoot clipped; uint8 is written as it is, uint16 to
-            16-bit PNG.
+        path: the file to make; its suffix (.png, .jpg, .jpeg, .jfif, .bmp, .webp, .tif, .tiff)
+            chooses the format.
+        image: `[h, w]` or `[h, w, c]`, c = 1, 3 or 4 (not in JPEG and BMP). Floats in [0, 1] are
+            rounded to 8 bits, with a network's overshoot clipped; uint8 is written as it is, uint16
+            to 16-bit PNG or TIFF.
         overwrite: replace a file that is there.
-        profile: ICC profile for an 8-bit PNG or JPEG file; BMP holds none.
+        profile: ICC profile of 8-bit pixels; with one for grey, 4 channels are written as grey and
+            alpha.
+        dpi: pixels per inch, across and down, of 8-bit pixels.
+        chunks: of a PNG file, by name; see `Surroundings`. `not_held` tells which of these three a
+            format cannot hold: there they are left out.
 
     Raises:
         FileExistsError: the file is there and `overwrite` is false.
@@ -153,25 +280,48 @@ def write_image(
     image = as_array(image)
     if image.ndim == 2:
         image = image[..., None]
-    channels = (1, 3, 4) if kind == "PNG" else (1, 3)
+    channels = (1, 3) if kind in ("JPEG", "BMP") else (1, 3, 4)
     if image.ndim != 3 or image.shape[2] not in channels or 0 in image.shape:
         raise ValueError(
             f"cannot write an array of shape {image.shape} as {kind}: "
             f"it must be [h, w, c] with c one of {channels}"
         )
     if image.dtype == np.uint16:
-        if kind != "PNG":
+        if kind not in ("PNG", "TIFF"):
             raise ValueError(f"{kind} holds 8 bits: write 16-bit images as .png, or divide by 257")
         swapped = image[..., [2, 1, 0, 3][: image.shape[2]]] if image.shape[2] > 1 else image
-        data = cv2.imencode(".png", swapped)[1].tobytes()
+        data = cv2.imencode(f".{kind.lower()}", swapped)[1].tobytes()
     else:
         buffer = io.BytesIO()
         pixels = to_bytes(image)
+        if image.shape[2] == 4 and _is_for_grey(profile):
+            pixels = pixels[..., [0, 3]]
+        options = _OPTIONS.get(kind, {}) | ({"dpi": dpi} if dpi else {})
+        if not (kind == "WEBP" and _is_for_grey(profile)):  # its pixels are RGB
+            options["icc_profile"] = profile
         Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
-            buffer, kind, icc_profile=profile, **({"quality": 95} if kind == "JPEG" else {})
+            buffer, kind, **options
         )
         data = buffer.getvalue()
+    if kind == "PNG":  # whose first 33 bytes are signature and header
+        data = data[:33] + b"".join(map(png_chunk, chunks.keys(), chunks.values())) + data[33:]
     write_file(path, data, overwrite)
+
+
+def not_held(path: str | Path, around: Surroundings) -> list[str]:
+    """Return what a file of this suffix cannot say of its pixels, in words."""
+    kind, profile = FORMATS[Path(path).suffix.lower()], around.profile
+    # A profile or an sRGB chunk makes gAMA and cHRM void, and sRGB is what all else is taken for.
+    void = b"cICP" not in around.chunks and (profile or b"sRGB" in around.chunks)
+    lost = {
+        "a colour profile": profile and kind == "BMP",
+        "a profile for grey": _is_for_grey(profile) and kind == "WEBP",
+        "a resolution in dpi": around.dpi and kind == "WEBP",
+        f"PNG chunks about its colours ({b', '.join(around.chunks).decode()})": (
+            around.chunks and not void and kind != "PNG"
+        ),
+    }
+    return [what for what, is_lost in lost.items() if is_lost]
 
 
 def check_target(path: str | Path, overwrite: bool = False) -> None:

@@ -1,0 +1,98 @@
+"""Damage in PNG and JPEG files that decoders pass over in silence."""
+
+import io
+import re
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+_FOR_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by a PNG's type of colour
+# First column and row of each pass of an interlaced PNG, and the steps between them.
+_ADAM7 = ["0088", "4088", "0448", "2044", "0224", "1022", "0112"]
+_MARKER = re.compile(rb"\xff[\x01-\xfe]")
+_RESTARTS, _END, _SCAN, _ARITHMETIC = range(0xD0, 0xD8), 0xD9, 0xDA, (0xC9, 0xCA)
+
+
+def png_chunks(data: bytes) -> dict[bytes, bytes]:
+    """Return the first chunk of each kind of a PNG file; all its IDAT chunks as one.
+
+    Chunks about anything but pixels are empty where they are damaged, or stand behind the pixels.
+
+    Raises:
+        ValueError: a chunk that the pixels need is damaged or missing.
+    """
+    chunks: dict[bytes, bytes] = {}
+    parts, place = [], 8
+    while place + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        body, end = memoryview(data)[place + 8 : place + 8 + length], place + 12 + length
+        sound = data[end - 4 : end] == zlib.crc32(body, zlib.crc32(kind)).to_bytes(4, "big")
+        if kind in _FOR_PIXELS and not sound:
+            raise ValueError(f"its {kind.decode()} chunk is damaged or cut off")
+        if kind == b"IDAT":
+            parts.append(body)
+        elif kind not in chunks:
+            chunks[kind] = bytes(body) if sound and (not parts or kind == b"eXIf") else b""
+        place = end
+    if len(chunks.get(b"IHDR", b"")) != 13 or not parts:
+        raise ValueError("its header or all pixels are missing")
+    if chunks[b"IHDR"][9] == 3 and not chunks.get(b"PLTE"):
+        raise ValueError("its palette is missing")
+    return {**chunks, b"IDAT": b"".join(parts)}
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a chunk as it stands in a PNG file."""
+    check = zlib.crc32(body, zlib.crc32(kind))
+    return struct.pack(">I4s", len(body), kind) + body + check.to_bytes(4, "big")
+
+
+def check_png(chunks: dict[bytes, bytes]) -> None:
+    """Raise a ValueError or zlib.error if a PNG's pixels are damaged, or rows are missing."""
+    width, height, depth, colour, _, _, laced = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    expected = 0
+    for left, top, right, down in (map(int, steps) for steps in (_ADAM7 if laced else ["0011"])):
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns > 0:
+            expected += rows * (1 - -columns * depth * _CHANNELS[colour] // 8)
+    # One byte more, so that the checksum at the end is looked at.
+    if len(zlib.decompressobj().decompress(chunks[b"IDAT"], expected + 1)) < expected:
+        raise ValueError("its last rows are missing")
+
+
+def check_jpeg(data: bytes, image: Image.Image) -> None:
+    """Raise a ValueError if a JPEG file lacks some of the data of its picture.
+
+    Where data run out, a decoder makes up the rest. So each piece of them is made longer here: a
+    picture that is whole stays the same, since decoders pass over what is left. What this does not
+    see: lost bytes after which the data come out even, or are left over, as in sound files too.
+
+    Args:
+        data: the file.
+        image: the picture decoded from it.
+    """
+    parts, place, more, restarts = [data[:2]], 2, b"", 0
+    while marker := _MARKER.search(data, place):
+        code, end = marker[0][1], marker.end()
+        if code in _ARITHMETIC:  # data of which decoders make up the end by design
+            return
+        if code in _RESTARTS:
+            if code != _RESTARTS[restarts % 8]:
+                raise ValueError("parts of its picture are missing")
+            restarts += 1
+        elif code != _END:
+            end += int.from_bytes(data[end : end + 2], "big")
+        parts += [data[place : marker.start()], more, data[marker.start() : end]]
+        place = end
+        if code == _SCAN:
+            more, restarts = b"\x5a\xa5\x33\xcc" * 8, 0
+        if code == _END:
+            break
+    else:
+        raise ValueError("its end is missing")
+    with Image.open(io.BytesIO(b"".join(parts)), formats=["JPEG"]) as longer:
+        if not np.array_equal(np.asarray(longer), np.asarray(image)):
+            raise ValueError("parts of its picture are missing")
