@@ -151,7 +151,7 @@ def feature_maps(model: keras.Model, lr_image: np.ndarray) -> dict[str, np.ndarr
     """
     channels = _input_shape(model)[-1]
     lr_image = as_float(lr_image, "lr_image", overshoot=True)
-    if lr_image.ndim != 3 or lr_image.shape[-1] != channels:
+    if lr_image.ndim != 3 or lr_image.shape[-1] != channels or not lr_image.size:
         raise ValueError(f"the model takes [h, w, {channels}]; this image is {lr_image.shape}")
     maps: dict[str, np.ndarray] = {}
 

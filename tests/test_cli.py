@@ -126,9 +126,12 @@ def test_ctrl_c_loses_no_checkpoint(tmp_path):
         (["--data", "set6"], "unknown image set 'set6'"),
         (["--data", "samples", "set6"], "unknown image set 'set6'"),
         (["--data", "samples+set5"], "set5 is a test set"),
-        (["--steps", "0"], "steps is 0: it must be above 0"),
-        (["--minutes", "-1"], "minutes is -1.0: it must be above 0"),
-        (["--minutes", "0"], "minutes is 0.0: it must be above 0"),
+        (["--steps", "0"], "steps is 0: it must be a whole number of at least 1"),
+        (["--minutes", "-1"], "minutes is -1.0: it must be a finite number above 0"),
+        (["--minutes", "0"], "minutes is 0.0: it must be a finite number above 0"),
+        (["--minutes", "inf"], "minutes is inf"),
+        (["--seed", "-1"], "seed is -1: it must be a whole number of at least 0"),
+        (["--seed", str(2**64)], "seed is 18446744073709551616"),
     ],
 )
 def test_train_says_what_is_wrong_and_writes_nothing(tmp_path, capsys, words, message):

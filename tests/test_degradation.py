@@ -137,7 +137,7 @@ def test_noise_in_the_pipelines_is_new_for_each_crop_or_each_image(photograph):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"blur": -1}, "blur is -1: it must be 0"),
+        ({"blur": -1}, "blur is -1: it must be a finite number of at least 0"),
         ({"blur": np.nan}, "blur is nan"),
         ({"blur": np.inf}, "blur is inf"),
         ({"noise": -1}, "noise is -1"),
@@ -148,6 +148,8 @@ def test_noise_in_the_pipelines_is_new_for_each_crop_or_each_image(photograph):
         ({"kernel": np.full((3, 3), np.nan)}, "sum of nan"),
         ({"kernel": MOTION, "blur": 1}, "not both"),
         ({"jpeg_quality": 0}, "jpeg_quality is 0"),
+        ({"jpeg_quality": True}, "jpeg_quality is True: it must be a whole number"),
+        ({"antialias": 1}, "unknown antialias 1: choose one of True, False"),
         ({"jpeg_quality": 101}, "jpeg_quality is 101"),
         ({"jpeg_quality": 50.5}, r"jpeg_quality is 50\.5"),
         ({"jpeg_quality": 50, "rounding": False}, "holds 8 bits"),

@@ -26,7 +26,7 @@ def test_fsrcnn_starts_without_a_grid_on_flat_areas():
     np.testing.assert_allclose(inside, 0.5, atol=1e-6)
 
 
-@pytest.mark.parametrize("arguments", [{"s": 2, "channels": 3}, {"d": 0}, {"m": -1}])
+@pytest.mark.parametrize("arguments", [{"s": 2, "channels": 3}, {"d": 0}, {"m": -1}, {"m": 1.5}])
 def test_what_cannot_be_built_is_refused(arguments):
-    with pytest.raises(ValueError, match="must be at least"):
+    with pytest.raises(ValueError, match="must be a whole number of at least"):
         fsrcnn(3, **arguments)

@@ -259,6 +259,7 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, side):
         (np.full((4, 4, 3), np.nan), "from nan to nan.*none may be NaN"),
         (np.full((4, 4, 3), [0.1, 0.2, np.inf]), "from 0.1 to inf"),
         (np.linspace(0, 255, 48).reshape(4, 4, 3), "from 0 to 255.*divide 8-bit values by 255"),
+        (np.ma.masked_less(np.ones((4, 4, 3)), 2), "masked pixels"),
         (np.full((4, 4, 3), 7), "must be floats in .*not int64"),
         (np.zeros((4, 4, 2)), r"shape \(4, 4, 2\) as PNG"),
         (np.zeros((0, 4, 3)), r"shape \(0, 4, 3\) as PNG"),
@@ -439,6 +440,40 @@ def test_crop_to_multiple_cuts_the_end_only(scale, shape):
 def test_crop_to_multiple_refuses_to_leave_nothing():
     with pytest.raises(ValueError, match="2×9 pixels is too small for scale 3"):
         images.crop_to_multiple(noise(2, 9, 3), 3)
+    for scale in (-2, 0, 2.5):
+        with pytest.raises(ValueError, match=f"scale is {scale}: it must be a whole number of at"):
+            images.crop_to_multiple(noise(9, 9, 3), scale)
+
+
+GATED = {
+    "quantise": images.quantise,
+    "rgb_to_ycbcr": images.rgb_to_ycbcr,
+    "ycbcr_to_rgb": images.ycbcr_to_rgb,
+    "resize": lambda image: resize(image, (3, 5)),
+    "to_channels": lambda image: images.to_channels(image, 1),
+}
+
+
+@pytest.mark.parametrize("function", GATED.values(), ids=GATED)
+def test_every_function_takes_the_same_images_and_refuses_the_same(function):
+    pixels = noise(6, 8, 3)
+    expected = function((pixels / 255).astype(np.float32))
+    deep = pixels.astype(np.uint16) * 257
+    for same in (pixels, deep, deep.astype(">u2"), Image.fromarray(pixels), np.ma.array(pixels)):
+        np.testing.assert_array_equal(function(same), expected)
+    np.testing.assert_allclose(function((pixels / 255).tolist()), expected, atol=1e-6)
+    assert np.isfinite(function(np.full((6, 8, 3), [-0.2, 0.5, 1.2]))).all()
+    for bad, message in (
+        (pixels.astype(float), "divide 8-bit values by 255"),
+        (np.where(pixels == pixels[2, 3], np.nan, 0.5), "from nan.*none may be NaN"),
+        (np.where(pixels == pixels[2, 3], np.inf, 0.5), "to inf"),
+        (np.ma.masked_equal(pixels, pixels[2, 3, 0]), "masked pixels"),
+        (pixels.astype(int), "floats in .*uint8 or uint16, not int64"),
+        (Image.fromarray(pixels).convert("CMYK"), "Pillow image of mode CMYK"),
+        ("photo.png", "must be an array of numbers, not str; images.read_image reads a file"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            function(bad)
 
 
 # Resizing
@@ -519,7 +554,7 @@ def test_resize_names_what_it_cannot_do():
     image = np.zeros((4, 4, 1), np.float32)
     with pytest.raises(ValueError, match="'cubic': choose one of nearest, bilinear, bicubic, lan"):
         resize(image, (2, 2), "cubic")
-    with pytest.raises(ValueError, match="cannot resize 4 pixels to 0"):
+    with pytest.raises(ValueError, match="new_size is 0: it must be a whole number of at least 1"):
         resize(image, (2, 0))
     with pytest.raises(ValueError, match=r"an image is \[h, w, c\].*\(4, 4\)"):
         resize(image[..., 0], (2, 2))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from skimage.metrics import structural_similarity
 
 from srcnn_tf.images import quantise, resize, rgb_to_ycbcr
@@ -124,7 +125,10 @@ IMAGE = np.zeros((20, 20, 1), np.float32)
         (IMAGE, IMAGE[:-1], 2, "same"),
         (IMAGE, IMAGE * np.nan, 2, "NaN"),
         (IMAGE + 100, IMAGE, 2, "divide 8-bit values by 255"),
-        (IMAGE.astype(np.uint8), IMAGE, 2, "uint8"),
+        (IMAGE, IMAGE + 100, 2, "sr_images has values .*divide 8-bit values by 255"),
+        (IMAGE.astype(int), IMAGE, 2, "uint8 or uint16, not int64"),
+        (IMAGE, np.ma.masked_equal(IMAGE, 0), 2, "sr_images has masked pixels"),
+        (tf.zeros((20, 20, 1), tf.uint8), IMAGE, 2, "not a tensor of tf.uint8"),
         (IMAGE, IMAGE, 10, "leaves nothing"),
         (np.dstack([IMAGE] * 4), np.dstack([IMAGE] * 4), 2, "channels must be 1 or 3"),
     ],
@@ -140,11 +144,38 @@ def test_ssim_of_an_image_smaller_than_its_window_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [((-1,), "border"), ((2, "hsv"), "luma, full-range luma, rgb")]
+    ("arguments", "message"),
+    [
+        ((-1,), "border is -1: it must be a whole number of at least 0"),
+        ((2.5,), r"border is 2\.5"),
+        ((True,), "border is True"),
+        ((2, "hsv"), "luma, full-range luma, rgb"),
+        ((2, "luma", 1), "unknown rounding 1: choose one of True, False"),
+    ],
 )
 def test_protocol_checks_its_fields(arguments, message):
     with pytest.raises(ValueError, match=message):
         Protocol(*arguments)
+
+
+def test_bytes_are_compared_as_what_they_mean(photographs):
+    levels = [quantise(image, np.uint8) for image in photographs]
+    expected = psnr(*(level / 255 for level in levels), Protocol(2))
+    assert float(psnr(*levels, Protocol(2))) == float(expected)
+    deep = [level.astype(">u2") * 257 for level in levels]
+    assert float(psnr(*deep, Protocol(2))) == float(expected)
+
+
+def test_a_tensor_keeps_its_gradient_and_a_graph_gets_no_assertion(photographs):
+    hr_image, sr_image = photographs
+    guess = tf.constant(sr_image)
+    with tf.GradientTape() as tape:
+        tape.watch(guess)
+        value = mse(hr_image, guess, Protocol(2, "rgb", rounding=False))
+    assert np.abs(tape.gradient(value, guess)).max() > 0
+    spec = tf.TensorSpec([None, None, None, 3])
+    graph = tf.function(lambda a, b: psnr(a, b, Protocol(2))).get_concrete_function(spec, spec)
+    assert "Assert" not in {operation.type for operation in graph.graph.get_operations()}
 
 
 def test_evaluating_nothing_is_refused():

@@ -68,7 +68,12 @@ def test_every_weight_learns_under_xla(name, start):
         (5, {}, "2, 3 or 4"),
         (1, {}, "2, 3 or 4"),
         (3, {"channels": 2}, "1 .luma. or 3 .RGB."),
+        (3, {"channels": True}, "channels is True"),
         (3, {"start": "zeros"}, "bicubic or random"),
+        (3, {"seed": 2**64}, "seed is 18446744073709551616: .* at most 4294967295"),
+        (3, {"seed": -1}, "seed is -1"),
+        (3, {"seed": 1.5}, r"seed is 1\.5"),
+        (3, {"seed": True}, "seed is True"),
     ],
 )
 def test_builders_refuse_what_they_cannot_build(builder, scale, options, message):

@@ -136,10 +136,10 @@ def test_what_is_registered_imports_nothing_of_ours_that_imports_keras():
     code = (
         "import sys; sys.modules['keras'] = None\n"
         "import srcnn_tf.files, srcnn_tf.images.io, srcnn_tf.images.pixels,"
-        " srcnn_tf.images.resizing, srcnn_tf.scales"
+        " srcnn_tf.images.resizing, srcnn_tf.ranges, srcnn_tf.scales"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    light = ("files", "images", "images.io", "images.pixels", "images.resizing", "scales")
+    light = ("files", "images.io", "images.pixels", "images.resizing", "ranges", "scales")
     for name in ("layers", "losses", "metrics", "optimizers"):
         for line in (PACKAGE / f"{name}.py").read_text().splitlines():
             if line.startswith(("from srcnn_tf", "import srcnn_tf")):

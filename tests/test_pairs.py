@@ -6,7 +6,7 @@ import skimage
 import tensorflow as tf
 
 from srcnn_tf import datasets, pairs
-from srcnn_tf.images import resize
+from srcnn_tf.images import pixels, resize
 from srcnn_tf.pairs import Degradation, crop_then_degrade, random_crops, subimages
 
 # The eight ways to lay a square on itself, as what (row, column) becomes.
@@ -415,8 +415,38 @@ def test_pixels_that_are_no_image_are_refused(route, pixel, message):
 
 @pytest.mark.parametrize("route", [random_crops, crop_then_degrade])
 def test_a_batch_holds_at_least_one_pair(route):
-    with pytest.raises(ValueError, match="batch_size is 0: it must be at least 1"):
+    with pytest.raises(ValueError, match="batch_size is 0: it must be a whole number"):
         route(PHOTOGRAPHS, 2, 24, 0)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, True, None])
+def test_seeds_are_what_every_generator_takes(seed):
+    for take in (
+        lambda: random_crops(PHOTOGRAPHS, 2, 24, seed=seed),
+        lambda: crop_then_degrade(PHOTOGRAPHS, 2, 24, seed=seed),
+        lambda: pairs.degrade(PHOTOGRAPHS[0], 2, seed=seed),
+        lambda: pairs.degrade(PHOTOGRAPHS[0], 2, seed=[0, seed]),
+    ):
+        with pytest.raises(ValueError, match=f"seed is {seed}: it must be a whole number"):
+            take()
+
+
+def test_a_dataset_of_something_else_is_refused():
+    for dataset in ((np.zeros((1, 9, 9, 3), int)), (np.zeros((1, 9, 9, 3)), [0])):
+        with pytest.raises(ValueError, match="a dataset must hold images alone"):
+            crop_then_degrade(tf.data.Dataset.from_tensor_slices(dataset), 2, 4)
+
+
+def test_the_pipelines_check_whole_images_and_no_crop(monkeypatch):
+    gate, calls = pixels.as_array, []
+    monkeypatch.setattr(pixels, "as_array", lambda *a: calls.append(a) or gate(*a))
+    for route in (random_crops, crop_then_degrade):
+        crops = iter(route(PHOTOGRAPHS, 2, 24, 4))
+        assert calls
+        calls.clear()
+        for _ in range(8):
+            next(crops)
+        assert not calls
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])
@@ -436,5 +466,10 @@ def test_degrade_wants_an_image_whose_sides_the_scale_divides():
         pairs.degrade(noise(25, 24, 3), 2)
     with pytest.raises(ValueError, match=r"an image is \[h, w, c\].*\(24, 24\)"):
         pairs.degrade(noise(24, 24), 2)
+    for channels in (2, 5):
+        with pytest.raises(ValueError, match=r"c = 1, 3 or 4; hr_image has shape"):
+            pairs.degrade(noise(24, 24, channels), 2)
+    with pytest.raises(ValueError, match="c = 1 or 3; hr_image has shape"):
+        pairs.degrade(noise(24, 24, 4), 2, pairs.Degradation(jpeg_quality=50))
     with pytest.raises(ValueError, match="too small for scale 3"):
         pairs.image_pair(noise(1, 1, 3), 3)

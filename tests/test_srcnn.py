@@ -33,7 +33,9 @@ def test_parameters_of_the_first_tutorials_rgb_network():
     [
         ({"kernels": (9, 2, 5)}, "odd"),
         ({"kernels": (9, 5)}, "one more"),
+        ({"kernels": (9, 1.5, 5)}, r"1\.5: it must be a whole number"),
         ({"filters": (64, 2), "channels": 3}, "at least 3"),
+        ({"filters": (64, True)}, "is True: it must be a whole number"),
     ],
 )
 def test_what_cannot_be_built_is_refused(arguments, message):

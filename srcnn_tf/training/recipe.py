@@ -187,4 +187,6 @@ def recipe_as_json(recipe: Recipe) -> dict:
         loss = loss.get_config()
     elif not isinstance(loss, str):
         loss = loss.__name__
-    return json.loads(json.dumps(asdict(replace(recipe, loss=loss))))
+    # asdict would copy a loss with all its weights. NumPy's numbers become Python's.
+    settings = asdict(replace(recipe, loss="mse")) | {"loss": loss}
+    return json.loads(json.dumps(settings, default=np.generic.item))
