@@ -58,7 +58,11 @@ def _sweep(folder: Path) -> None:
     """Remove what processes of this machine that are no more have left half-written in a folder."""
     if os.name != "posix":  # elsewhere os.kill ends the process that it asks for
         return
-    for path in folder.glob(".*.part"):
+    try:
+        partial = list(folder.glob(".*.part"))
+    except OSError:  # what cannot be looked into cannot be written to
+        return
+    for path in partial:
         # Before files were named after the machine, they had the numbers alone.
         if match := re.fullmatch(rf"\.(?:{_HOST}-)?(\d+)-\d+\.part", path.name):
             try:

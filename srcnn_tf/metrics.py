@@ -175,8 +175,10 @@ class _MeanUnderProtocol(keras.metrics.Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch: y_true in [0, 1] and y_pred, both `[n, h, w, c]`."""
-        values = type(self).measure(y_true, y_pred, self.protocol)
-        return super().update_state(values, sample_weight)
+        return super().update_state(self._values(y_true, y_pred), sample_weight)
+
+    def _values(self, y_true, y_pred):
+        return type(self).measure(y_true, y_pred, self.protocol)
 
     def get_config(self):
         return {**super().get_config(), "protocol": vars(self.protocol)}
@@ -189,12 +191,22 @@ class PSNR(_MeanUnderProtocol):
     Args:
         protocol: how images are prepared.
         name: the metric's name in logs.
+        most: what an image counts for that is restored without error, or nearly: its PSNR alone
+            would decide the mean. None leaves it infinite.
     """
 
     measure = staticmethod(psnr)
 
-    def __init__(self, protocol: Protocol, name: str = "psnr", **kwargs):
+    def __init__(self, protocol: Protocol, name: str = "psnr", most: float | None = None, **kwargs):
         super().__init__(protocol, name, **kwargs)
+        self.most = most
+
+    def _values(self, y_true, y_pred):
+        values = super()._values(y_true, y_pred)
+        return values if self.most is None else tf.minimum(values, self.most)
+
+    def get_config(self):
+        return {**super().get_config(), "most": self.most}
 
 
 @keras.saving.register_keras_serializable("srcnn_tf")

@@ -185,8 +185,8 @@ def test_a_folder_without_images_is_an_error(tmp_path):
         datasets.load(tmp_path)
     (tmp_path / "deeper").mkdir()
     for number in range(6):
-        (tmp_path / f"{number}.tif").touch()
-    with pytest.raises(FileNotFoundError, match=r"\.png.* it holds 0\.tif, .*4\.tif and 2 more"):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"\.png.* it holds 0\.txt, .*4\.txt and 2 more"):
         datasets.load(tmp_path)
 
 

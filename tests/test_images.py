@@ -235,7 +235,7 @@ def test_text_and_other_formats_named_png_are_refused(tmp_path):
     (tmp_path / "text.png").write_text("no pixels here\n")
     Image.fromarray(noise(4, 4)).save(tmp_path / "gif.png", "GIF")
     for name in ("text.png", "gif.png"):
-        with pytest.raises(ValueError, match=f"{name} cannot be read.*whole PNG, JPEG or BMP"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read"):
             read_image(tmp_path / name)
 
 
@@ -275,7 +275,11 @@ def test_what_is_no_image_is_not_written(tmp_path, pixels, message):
 @pytest.mark.parametrize(
     ("name", "pixels", "message"),
     [
-        ("a.gif", noise(4, 4, 3), r"a\.gif: its suffix must be one of \.png, \.jpg, \.jpeg, \.bmp"),
+        (
+            "a.gif",
+            noise(4, 4, 3),
+            r"a\.gif: its suffix must be one of \.png, .*\.webp, \.tif, \.tiff",
+        ),
         ("a", noise(4, 4, 3), "its suffix must be one of"),
         ("a.jpg", noise(4, 4, 4), r"shape \(4, 4, 4\) as JPEG"),
         ("a.bmp", noise(4, 4, 4), r"shape \(4, 4, 4\) as BMP"),

@@ -19,7 +19,7 @@ import tensorflow as tf
 from srcnn_tf.images.pixels import as_float
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.layers import BicubicUpsampling
-from srcnn_tf.metrics import PSNR, Protocol, mse, psnr
+from srcnn_tf.metrics import PSNR, Protocol, mse
 from srcnn_tf.optimizers import OPTIMIZERS, AdjustablyClippedSGD, LayerRates
 from srcnn_tf.pairs import degrade, image_pair, random_crops
 from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
@@ -125,7 +125,7 @@ def fit(
         inputs, hr_images = _validation_batch(
             validation_images, scales, model.input_shape[-1], recipe, names
         )
-        parts = [_FinitePSNR(Protocol(border=max(scales)))]
+        parts = [PSNR(Protocol(border=max(scales)), most=_HIGHEST_PSNR)]
         if recipe.scales:
             parts += [_PSNRAt(scales, scale) for scale in scales]
         trained.compile(
@@ -193,19 +193,11 @@ def _batches(
     )
 
 
-class _FinitePSNR(PSNR):
-    """A mean that no infinity decides."""
-
-    @staticmethod
-    def measure(hr_images, sr_images, protocol):
-        return tf.minimum(psnr(hr_images, sr_images, protocol), _HIGHEST_PSNR)
-
-
-class _PSNRAt(_FinitePSNR):
+class _PSNRAt(PSNR):
     """PSNR of one scale's share of a batch, in which the scales follow each other."""
 
     def __init__(self, scales: Sequence[int], scale: int):
-        super().__init__(Protocol(border=scale), f"psnr_x{scale}")
+        super().__init__(Protocol(border=scale), f"psnr_x{scale}", _HIGHEST_PSNR)
         self.place, self.parts = scales.index(scale), len(scales)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
