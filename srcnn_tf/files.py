@@ -23,7 +23,7 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
             is full.
     """
     check_place(path, overwrite)
-    place = Path(os.path.realpath(path))
+    place = _target(path)
     _sweep(place.parent)
     partial = place.with_name(f".{_HOST}-{os.getpid()}-{threading.get_ident()}.part")
     try:
@@ -40,7 +40,7 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
 
 def check_place(path: str | Path, overwrite: bool = False) -> None:
     """Raise what `write_file` would raise for this path, before any work is done."""
-    place = Path(os.path.realpath(path))
+    place = _target(path)
     if not place.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {place.parent}")
     if place.is_dir():
@@ -51,6 +51,10 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
         raise FileExistsError(
             f"{path} exists and is kept; overwrite=True, or --overwrite, replaces it"
         )
+
+
+def _target(path: str | Path) -> Path:
+    return Path(os.path.realpath(path) if os.path.islink(path) else path)
 
 
 @cache  # once for each folder: a large one takes long to list

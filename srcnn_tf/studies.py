@@ -207,7 +207,8 @@ def to_json(about: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def _rounded(history: History) -> dict[str, list[float]]:
-    return {key: [float(f"{v:.5g}") for v in each] for key, each in asdict(history).items()}
+    curves = {key: each for key, each in asdict(history).items() if key != "psnr_of"}
+    return {key: [float(f"{v:.5g}") for v in each] for key, each in curves.items()}
 
 
 def full_run(arms: Sequence[Arm]) -> tuple[str, list[Outcome]]:

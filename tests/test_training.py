@@ -365,5 +365,5 @@ def test_images_that_do_not_fit_are_refused():
         fit(srcnn(2), images()[0], [], RECIPE)
     with pytest.raises(ValueError, match="smaller than the crop"):
         fit(srcnn(2), [np.zeros((10, 10, 1))], images()[1], RECIPE)
-    with pytest.raises(ValueError, match="validation image has a side of 4 pixels"):
+    with pytest.raises(ValueError, match="validation image number 1 has a side of 4 pixels"):
         fit(srcnn(2), images()[0], [np.zeros((40, 4, 1))], RECIPE)
