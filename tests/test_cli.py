@@ -1,5 +1,6 @@
 """The command line: what it writes, how it resumes, what it says when it cannot."""
 
+import hashlib
 import io
 import json
 import os
@@ -97,7 +98,9 @@ def test_finished_weights_are_not_replaced_by_a_run_from_nothing(tmp_path, capsy
     assert weights.read_bytes() == b"finished"
 
 
-def test_ctrl_c_loses_no_checkpoint(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+def test_a_polite_end_loses_no_checkpoint(tmp_path):
+    # SIGTERM comes as a Ctrl-C does; tests/test_training.py sends that.
     command = [sys.executable, "-m", "srcnn_tf", *TRAIN, "--out", str(tmp_path)]
     process = subprocess.Popen(
         [*command, "--minutes", "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -106,7 +109,7 @@ def test_ctrl_c_loses_no_checkpoint(tmp_path):
     deadline = time.monotonic() + 600
     while not progress.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "the same command with --resume goes on" in out
@@ -116,6 +119,32 @@ def test_ctrl_c_loses_no_checkpoint(tmp_path):
     assert main([*command[3:], "--minutes", "0.001", "--resume"]) == 0
     card = json.loads((tmp_path / "fsrcnn-s-x2.json").read_text())
     assert card["steps"] == steps + 1
+
+
+def test_copies_of_test_images_are_not_trained_on(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    write_image(folder / "holiday.png", datasets.load("samples", "train")[0])
+    digest = hashlib.sha256((folder / "holiday.png").read_bytes()).hexdigest()
+    monkeypatch.setattr(datasets, "_test_images", lambda: {digest: "set5/baby.bmp"})
+    words = ["--data", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*TRAIN[:4], *words]) == 2
+    said = capsys.readouterr().err
+    assert f"{folder / 'holiday.png'} is set5/baby.bmp, an image of a test set" in said
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_registries_name_the_test_images():
+    known = datasets._test_images()
+    assert len(known) == 5 + 14 + 100 + 100
+    assert {name.split("/")[0] for name in known.values()} == set(datasets.TEST_SETS)
+
+
+def test_small_training_images_are_named(tmp_path, capsys):
+    for name, side in (("tiny.png", 20), ("large.png", 80)):
+        write_image(tmp_path / name, np.random.default_rng(0).random((side, side, 3)))
+    assert main([*TRAIN[:4], "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert f"{tmp_path / 'tiny.png'} (20×20)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

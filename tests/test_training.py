@@ -18,7 +18,8 @@ from srcnn_tf.losses import Charbonnier
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn, srcnn
 from srcnn_tf.pairs import Degradation, evaluation_pairs
-from srcnn_tf.training import Recipe, fit, split_validation
+from srcnn_tf.training import Recipe, fit, recipe_as_json, split_validation
+from srcnn_tf.training.callbacks import Checkpoints, Recorder, Run, Stopping
 
 RECIPE = Recipe(steps=40, hr_patch=24, batch_size=4, steps_per_epoch=10)
 
@@ -358,6 +359,67 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on():
 def test_recipes_check_their_fields(settings, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**settings)
+
+
+def test_a_blank_validation_image_decides_nothing_and_is_named(capsys):
+    train_images, validation_images = images()
+    blank = np.full((96, 96, 1), 0.5, np.float32)
+    recipe, names = replace(RECIPE, steps=10), ["a.png", "b.png", "c.png"]
+    curves = []
+    for held_out, called in (
+        ([validation_images[0], blank, validation_images[1]], names),
+        (validation_images, names[:2]),
+    ):
+        model = fsrcnn(2, d=32, s=5, m=1)
+        curves.append(fit(model, train_images, held_out, recipe, names=called).psnr)
+    assert curves[0] == curves[1]
+    assert "of 3 validation images, 1 are blank: b.png; left out" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"1 are blank: number 1\. Hold out photographs"):
+        fit(fsrcnn(2), train_images, [blank], recipe)
+
+
+def test_a_run_goes_on_with_the_same_images_under_another_spelling(tmp_path):
+    recipe = recipe_as_json(RECIPE)
+    about = {"start": "bicubic", "data": {"mine": {"images": 1, "pixels_sha256": "ab"}}}
+    history = {"step": [1], "seconds": [0.5], "loss": [0.1], "psnr": [30.0]}
+    saved = {"recipe": recipe, "about": about, "history": history, "last": "l", "best": "b"}
+    (tmp_path / "progress.json").write_text(json.dumps(saved))
+    same, other = ({"images": 1, "pixels_sha256": digest} for digest in ("ab", "cd"))
+    for data, goes_on in (({"./mine/": same}, True), ({"mine": other}, False)):
+        run = Run(RECIPE)
+        arguments = (run, Recorder(run), tmp_path, about | {"data": data}, True)
+        if goes_on:
+            assert Checkpoints(*arguments).run.step == 1
+        else:
+            with pytest.raises(ValueError, match="holds another run: data was"):
+                Checkpoints(*arguments)
+
+
+@pytest.mark.parametrize("kind", ["last", "best"])
+def test_a_damaged_checkpoint_is_named_before_anything_is_trained(tmp_path, kind):
+    recipe = replace(RECIPE, steps=10)
+    train(recipe, tmp_path)
+    (checkpoint,) = tmp_path.glob(f"{kind}-*.weights.h5")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=rf"{checkpoint.name} is missing, damaged or another"):
+        train(replace(recipe, steps=20), tmp_path, resume=True)
+    checkpoint.unlink()
+    with pytest.raises(ValueError, match=rf"{checkpoint.name} is missing"):
+        train(replace(recipe, steps=20), tmp_path, resume=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as Unix has them")
+def test_an_ignored_interrupt_stays_ignored():
+    stopping, before = Stopping(Run(RECIPE)), signal.getsignal(signal.SIGINT)
+    try:
+        for handler in (signal.SIG_IGN, signal.default_int_handler):
+            signal.signal(signal.SIGINT, handler)
+            with stopping.interrupts_noted():
+                signal.raise_signal(signal.SIGINT)
+                assert stopping.interrupted == (handler is not signal.SIG_IGN)
+            assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_images_that_do_not_fit_are_refused():

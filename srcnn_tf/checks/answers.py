@@ -102,7 +102,10 @@ def call(function, *arguments, **options):
         NotAttempted: it returns nothing.
         Wrong: it is no function, or raises.
     """
-    demand(callable(function), f"A function is asked for; this is a {type(function).__name__}.")
+    demand(
+        callable(function),
+        f"Your answer is of type {type(function).__name__}; a function is asked for.",
+    )
     copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
     try:
         result = function(*copies, **options)

@@ -1,5 +1,7 @@
 """Checks of the exercises to lesson 01, the problem and the protocol."""
 
+from functools import cache
+
 import numpy as np
 
 from srcnn_tf import datasets, metrics
@@ -15,19 +17,22 @@ def weights_by_hand(_rng, weights) -> str:
     given = array(weights, what="`weights`").ravel()
     without = resize_weights(20, 10, antialias=False)[4, 7:11]
     if given.size == 4:
-        stretched = "They are those without antialiasing: stretch the kernel by the scale."
+        stretched = "Your weights are those without antialiasing: stretch the kernel by the scale."
         demand(not np.allclose(given, without, atol=1e-3), stretched)
-    demand(given.size == 8, f"There are eight weights; you give {given.size}.")
+    demand(given.size == 8, f"Your weights are {given.size}; there are eight.")
     expected = resize_weights(20, 10)[4, 5:13]
     demand(
         not np.allclose(given, 2 * expected, atol=1e-3),
-        "Almost: they sum to 2, so a white image would become twice as bright.",
+        "Your weights sum to 2: a white image would become twice as bright.",
     )
-    demand(abs(given.sum() - 1) < 1e-3, f"The weights sum to {given.sum():.3f}; a mean needs 1.")
-    demand(np.allclose(given, given[::-1], atol=1e-6), "The kernel is even: so are the weights.")
+    demand(abs(given.sum() - 1) < 1e-3, f"Your weights sum to {given.sum():.3f}; a mean needs 1.")
+    demand(
+        np.allclose(given, given[::-1], atol=1e-6),
+        "Your weights are not even, as the kernel is: the left half mirrors the right.",
+    )
     demand(
         np.allclose(given, expected, atol=1e-3),
-        "They sum to 1, but their values differ: which distances do you put into k?",
+        "Your weights sum to 1, but their values differ: which distances do you put into k?",
     )
     return "Outer pixels count negatively: that is the halo at edges."
 
@@ -44,6 +49,7 @@ def _shrink_weights(size: int, scale: int, a: float, antialias: bool) -> np.ndar
     return weights / weights.sum(axis=1, keepdims=True)
 
 
+@cache
 def _moved(**settings) -> float:
     """Return how far settings of `_shrink_weights` move bicubic's PSNR at ×3, in dB."""
     scores: dict[str, list[float]] = {"protocol": [], "slip": []}
@@ -67,24 +73,28 @@ def shrinking(rng, shrink_weights, moved_by_a, moved_by_antialiasing) -> str:
         size = scale * int(rng.integers(10, 14))
         for a, antialias in ((-0.5, True), (-0.5, False), (float(rng.uniform(-1, -0.6)), True)):
             given = call(shrink_weights, size, scale, a=a, antialias=antialias)
-            given = array(given, (size // scale, size), "The matrix")
+            given = array(given, (size // scale, size), "Your matrix")
             where = f"at ×{scale} with a = {a:.3g}, antialias = {antialias}"
-            demand(np.allclose(given.sum(axis=1), 1, atol=1e-6), f"Rows do not sum to 1 {where}.")
+            demand(
+                np.allclose(given.sum(axis=1), 1, atol=1e-6), f"Your rows do not sum to 1 {where}."
+            )
             expected = _shrink_weights(size, scale, a, antialias)
             inner, outer = np.arange(size // scale)[2:-2], np.array([0, -1])
-            hints = [(inner, f"Interior weights differ {where}.")]
-            hints += [(outer, f"The inside is right, the border is not, {where}: mirror.")]
+            hints = [(inner, f"Your interior weights differ {where}.")]
+            hints += [(outer, f"Your border is not right, the inside is, {where}: mirror.")]
             for rows, hint in hints:
                 demand(np.allclose(given[rows], expected[rows], atol=1e-6), hint)
     given = [array(moved).ravel() for moved in (moved_by_a, moved_by_antialiasing)]
     a, antialiasing = _moved(a=-0.75), _moved(antialias=False)
     demand(
         not np.allclose(given, [[antialiasing], [a]], atol=0.005),
-        "The two changes are swapped.",
+        "Your two changes are swapped.",
     )
-    hint = "The sign is that of the slip's score minus the protocol's."
-    number(given[0], a, 0.005, hint, {-a: hint}, "`moved_by_a`")
-    number(given[1], antialiasing, 0.005, hint, {-antialiasing: hint}, "`moved_by_antialiasing`")
+    hint = "It is the slip's score minus the protocol's."
+    number(given[0], a, 0.005, hint, {-a: hint}, "Your `moved_by_a`")
+    number(
+        given[1], antialiasing, 0.005, hint, {-antialiasing: hint}, "Your `moved_by_antialiasing`"
+    )
     return f"a is worth {a:+.2f} dB, missing antialiasing {antialiasing:+.2f} dB."
 
 
@@ -104,7 +114,7 @@ def blur(rng, blurred_psnr) -> str:
         right, border, sharp = (float(np.mean(values)) for values in scores.values())
         slips = {border: "You keep the border: Protocol(border=4).", sharp: "Is the blur in it?"}
         given = call(blurred_psnr, sigma)
-        number(given, right, 0.002, f"σ is {sigma}.", slips, "The PSNR")
+        number(given, right, 0.006, f"σ is {sigma}.", slips, "Your PSNR")
     return "The curve starts flat: the blur of antialiasing is wider, and variances add up."
 
 
@@ -125,13 +135,18 @@ def peak_and_bytes(rng, psnr, off_by_db) -> str:
         }
         if abs(peak - right) > 1e-3:
             slips[peak] = "It depends on the brightest pixel; 8 bits have one peak."
-        number(call(psnr, hr_image, sr_image), right, 1e-3, "", slips, "The PSNR")
+        number(call(psnr, hr_image, sr_image), right, 1e-3, "", slips, "Your PSNR")
+    black, white = (np.full((12, 10, 1), level, np.uint8) for level in (0, 255))
+    for pair in ((black, white), (white, black)):
+        given = np.asarray(call(psnr, *pair))
+        hint = "Your PSNR of black against white is {}, not 0: does its type hold 255 squared?"
+        demand(given.size == 1 and abs(given.item()) < 1e-3, hint.format(given))
     off = 20 * np.log10(100 / 255)
     slips = {
         -off: "The faulty score is the lower one there: mind the sign.",
         off / 2: "The peak is squared: 20 log, not 10.",
     }
-    number(off_by_db, off, 0.05, "", slips, "`off_by_db`")
+    number(off_by_db, off, 0.05, "", slips, "Your `off_by_db`")
     return "The same error must cost a dark photograph no more than a bright one."
 
 
@@ -143,14 +158,23 @@ def hidden_message(rng, hide) -> str:
         _, hr_image = image_pair(photograph[top : top + 120, left : left + 120], 3)
         signs = rng.choice([-1, 1], (30, 30)).repeat(4, 0).repeat(4, 1)
         pattern = 24 / 255 * (signs * (-1.0) ** np.add.outer(range(120), range(120)))[..., None]
-        hidden = array(call(hide, hr_image, pattern), hr_image.shape, "The image")
-        demand(hidden.min() >= 0 and hidden.max() <= 1, "Values leave [0, 1]: clip them.")
-        hint = "It is not on the 256 levels of a file: quantise last."
+        given = call(hide, hr_image, pattern)
+        hidden = array(given, hr_image.shape, "Your image")
+        if np.asarray(given).dtype == np.uint8:
+            hidden /= 255
+        demand(hidden.min() >= 0 and hidden.max() <= 1, "Your values leave [0, 1]: clip them.")
+        hint = "Your image is not on the 256 levels of a file: quantise last."
         demand(np.allclose(hidden, quantise(hidden), atol=1e-6), hint)
         differs = np.mean(degrade(hidden, 3) != degrade(hr_image, 3))
-        demand(not differs, f"{differs:.1%} of the LR pixels differ.")
+        demand(not differs, f"Your LR image differs in {differs:.1%} of its pixels.")
         rms = 255 * np.sqrt(np.mean((hidden - hr_image) ** 2))
-        demand(rms >= 15, f"LR is equal, but only {rms:.1f} levels are hidden (root mean square).")
+        demand(
+            rms >= 15,
+            f"Your LR image is equal, but only {rms:.1f} levels are hidden (root mean square).",
+        )
         likeness = np.corrcoef((hidden - hr_image).ravel(), pattern.ravel())[0, 1]
-        demand(likeness > 0.8, f"LR is equal, but the pattern is not in it ({likeness:.2f}).")
+        demand(
+            likeness > 0.8,
+            f"Your LR image is equal, but the pattern is not in HR ({likeness:.2f}).",
+        )
     return "Two files, one LR file: no network can tell them apart."

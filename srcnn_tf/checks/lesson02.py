@@ -24,9 +24,9 @@ def crops_by_hand(_rng, places, with_turns, side) -> str:
         25 * 20: "The crop must lie inside the image, not its corner alone.",
         3 * 2: "Crops may overlap: they are drawn, not tiled.",
     }
-    number(places, count, 0.1, "How many rows and columns can it start at?", slips, "`places`")
+    number(places, count, 0.1, "How many rows and columns can it start at?", slips, "Your `places`")
     slips = {2 * count: "Rotations too.", 4 * count: "Four rotations, each with its mirror image."}
-    number(with_turns, 8 * count, 0.1, "", slips, "`with_turns`")
+    number(with_turns, 8 * count, 0.1, "", slips, "Your `with_turns`")
     patch = next(p for p in range(5, 999) if 1 - ((p - 4) / p) ** 2 < 0.05)
     slips = {
         patch: "That is in LR pixels.",
@@ -34,7 +34,7 @@ def crops_by_hand(_rng, places, with_turns, side) -> str:
         243: "They lie along both axes.",
     }
     hint = "Which part of the crop do two rings leave?"
-    number(side, 3 * patch, 0.1, hint, slips, "`side`")
+    number(side, 3 * patch, 0.1, hint, slips, "Your `side`")
     return "Cropping first costs little in large crops, and small ones train best."
 
 
@@ -46,19 +46,20 @@ def lr_partner(rng, lr_crop) -> str:
         patch, (top, left) = 14, rng.integers(4, 12, 2)
         corner = (scale * int(top), scale * int(left))
         given = call(lr_crop, hr_image, *corner, patch * scale, scale)
-        given = array(given, (patch, patch, 1), f"The LR crop at ×{scale}")
+        given = array(given, (patch, patch, 1), f"Your LR crop at ×{scale}")
         right = degrade(hr_image, scale)[top : top + patch, left : left + patch]
         errors = 255 * np.abs(given - right)
         inside = errors[2:-2, 2:-2]
         demand(
             np.percentile(inside, 90) < 1.01,
-            f"At ×{scale} the inside of the crop is {np.sqrt(np.mean(inside**2)):.1f} grey levels "
-            "off (root mean square): which method does the resize use, and does it antialias?",
+            f"Your crop at ×{scale} is {np.sqrt(np.mean(inside**2)):.1f} grey levels off inside "
+            "(root mean square): which method does the resize use, and does it antialias?",
         )
-        rings = "Inside it is right, in the outer two rings it is not: what do these pixels need?"
+        rings = "Your crop is right inside, not in the outer two rings: what do these pixels need?"
         demand(errors.max() < 1.01, rings)
         on_levels = np.allclose(given, quantise(given), atol=1e-5)
-        demand(on_levels, "It is right but for rounding: a file holds 256 levels.")
+        demand(on_levels, "Your crop is right but for rounding: a file holds 256 levels.")
+        demand(errors.mean() < 0.2, "Your crop is cut to whole levels, not rounded to the nearest.")
     return "Degrade the whole image, then cut."
 
 
@@ -83,26 +84,33 @@ def flips(rng, paired_flip) -> str:
     lr_images = rng.random((32, 4, 5, 1), np.float32)
     hr_images = rng.random((32, 8, 10, 1), np.float32)
     turns = []
-    for key in ([int(seed), i] for i, seed in enumerate(rng.integers(0, 99, 4)) for _ in "ab"):
+    a, b, more = map(int, rng.integers(1, 99, 3))  # keys that share a half, or their sum
+    keys = [[a, b], [a, b + more], [a + more, b], [a + more, b + more], [b + 99, a]]
+    for key in (key for key in keys for _ in "ab"):
         given = call(paired_flip, lr_images, hr_images, key)
         try:
             lr_given, hr_given = given
         except Exception:
-            raise Wrong("Return two batches, LR and HR.") from None
-        turned = _turned(lr_given, lr_images, "LR crops")
+            raise Wrong("Your function should return two batches, LR and HR.") from None
+        turned = _turned(lr_given, lr_images, "Your LR crops")
         demand(
-            np.array_equal(turned, _turned(hr_given, hr_images, "HR crops")),
-            "LR and HR of one pair are not turned alike: they need the same draw.",
+            np.array_equal(turned, _turned(hr_given, hr_images, "Your HR crops")),
+            "Your LR and HR crops of one pair are not turned alike: they need the same draw.",
         )
         turns.append(turned)
     drawn = np.array(turns)
-    demand(drawn.any(), "No pair is ever mirrored.")
-    hint = "All pairs of a batch are turned alike: draw once for each pair."
+    demand(drawn.any(), "Your function never mirrors a pair.")
+    hint = "Your pairs of a batch are all turned alike: draw once for each pair."
     demand((drawn.any(axis=1) & ~drawn.all(axis=1)).any(), hint)
-    hint = "The same key gives other flips the second time: is the draw stateless?"
+    hint = "Your flips differ when the same key comes again: is the draw stateless?"
     demand(np.array_equal(drawn[::2], drawn[1::2]), hint)
-    demand((drawn != drawn[0]).any(), "Every key gives the same flips.")
-    demand(0.3 < drawn.mean() < 0.7, f"{drawn.mean():.0%} of the pairs are mirrored; half should.")
+    demand((drawn != drawn[0]).any(), "Your flips are the same for every key.")
+    hint = "Your flips are the same for two keys that differ: both numbers of a key must count."
+    demand(len(np.unique(drawn, axis=0)) == len(keys), hint)
+    hint = f"Your function mirrors {drawn.mean():.0%} of the pairs; half should."
+    demand(0.3 < drawn.mean() < 0.7, hint)
+    hint = "Your function mirrors as many pairs of every batch: draw for each pair on its own."
+    demand(np.ptp(drawn.sum(axis=1)), hint)
     return "Pairs stay pairs, and the same key draws the same flips."
 
 
@@ -127,13 +135,13 @@ def _filter(sigma: float) -> np.ndarray:
 
 
 @cache
-def _gain(train_sigma: float, test_sigma: float) -> float:
+def _gain(train_sigma: float, test_sigma: float, border: int = 2) -> float:
     """Return what a filter adds to bicubic on the test photographs, in dB."""
     gains = []
     for enlarged, hr_image in _blurred_pairs("test", test_sigma):
         sharpened = correlate(enlarged, _filter(train_sigma), mode="reflect")
         ours, bicubic = (
-            metrics.psnr(hr_image, image, Protocol(border=2)) for image in (sharpened, enlarged)
+            metrics.psnr(hr_image, image, Protocol(border)) for image in (sharpened, enlarged)
         )
         gains.append(float(ours - bicubic))
     return float(np.mean(gains))
@@ -142,15 +150,18 @@ def _gain(train_sigma: float, test_sigma: float) -> float:
 @exercise("E02.5")
 def cameras(rng, gain, safest) -> str:
     """Learn a filter for one blur and test it on another, both ways."""
-    sigma = round(rng.uniform(0.8, 1.5), 1)
+    sigma = round(rng.uniform(0.8, 1.2), 1)
     for train_sigma, test_sigma in ((sigma, 0.0), (0.0, sigma), (0.0, 0.0), (sigma, sigma)):
         swapped = _gain(test_sigma, train_sigma)
         slips = {swapped: "The cameras are swapped."} if train_sigma != test_sigma else {}
         given = call(gain, train_sigma, test_sigma)
-        where = f"gain({train_sigma}, {test_sigma})"
+        where = f"Your gain({train_sigma}, {test_sigma})"
         right = _gain(train_sigma, test_sigma)
         hint = "Do both, filter and bicubic, see the test camera's LR image?"
-        number(given, right, 0.15 + abs(right) / 10, hint, slips, where)
+        number(given, right, 0.02 + abs(right) / 100, hint, slips, where)
+        if test_sigma < train_sigma:  # where the border counts most, if little
+            distance = abs(array(given) - [right, _gain(train_sigma, test_sigma, border=0)])
+            demand(distance.argmin() == 0, "Your score keeps the border: the protocol drops 2.")
     worst = {s: min(_gain(s, test) for test in (0.0, 0.5, 1.0, 2.0)) for s in (0.0, 0.5, 1.0, 2.0)}
     best = max(worst, key=lambda camera: worst[camera])
     slips = {
@@ -158,5 +169,5 @@ def cameras(rng, gain, safest) -> str:
         1.0: "Look at its worst camera, not its best.",
         0.0: "Nearly: compare its worst camera with those of the others.",
     }
-    number(safest, best, 1e-6, "Choose one of the four.", slips, "`safest`")
+    number(safest, best, 1e-6, "Choose one of the four.", slips, "Your `safest`")
     return "A filter that expects too much blur sharpens what is sharp; too little does no harm."

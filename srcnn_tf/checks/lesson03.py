@@ -19,9 +19,9 @@ from srcnn_tf.pretrained import load_pretrained
 def parameters_by_hand(_rng, parameters_935, parameters_955, parameters_rgb) -> str:
     """Compare counts with those of the library's networks."""
     for what, given, kernels, channels in (
-        ("`parameters_935`", parameters_935, (9, 3, 5), 1),
-        ("`parameters_955`", parameters_955, (9, 5, 5), 1),
-        ("`parameters_rgb`", parameters_rgb, (9, 1, 5), 3),
+        ("Your `parameters_935`", parameters_935, (9, 3, 5), 1),
+        ("Your `parameters_955`", parameters_955, (9, 5, 5), 1),
+        ("Your `parameters_rgb`", parameters_rgb, (9, 1, 5), 3),
     ):
         model = srcnn(3, kernels, channels=channels)
         count = model.count_params()
@@ -66,16 +66,16 @@ def fields(rng, receptive_field, measured_field) -> str:
         }
         field = 1 + sum(kernels) - len(kernels)
         given = call(receptive_field, list(kernels))
-        number(given, field, 0.1, "", _unlike(slips, field), f"receptive_field({kernels})")
+        number(given, field, 0.1, "", _unlike(slips, field), f"Your receptive_field({kernels})")
         network = _after_bicubic(1, *(_convolution(rng, f) for f in kernels))
-        what = f"measured_field of a network {kernels}"
+        what = f"Your measured_field of a network {kernels}"
         slips = {field**2: "Asked for is the side, not the area."}
         hint = "Which output pixels does the perturbed one move, in rows or columns?"
         number(call(measured_field, network), field, 0.1, hint, _unlike(slips, field), what)
     start = _after_bicubic(1, *srcnn(3).layers[1:])
     hint = "Measure the network, not its architecture: what do its last layer's weights say?"
     given = call(measured_field, start)
-    number(given, 1, 0.1, hint, what="measured_field of a network at the bicubic start")
+    number(given, 1, 0.1, hint, what="Your measured_field of a network at the bicubic start")
     return "9-1-5 can see 13×13 pixels; at the bicubic start it looks at one."
 
 
@@ -114,24 +114,29 @@ def eight_answers(rng, ensemble, gain_db) -> str:
     lr_images = rng.random((2, 5, 7, 1), np.float32)
     shape = (2, 10, 14, 1)
     bicubic = _after_bicubic(2)
-    given = array(call(ensemble, bicubic, lr_images), shape, "The mean of bicubic's answers")
-    hint = "Bicubic turns with its input, so its mean should be bicubic: turn each answer back."
+    given = array(call(ensemble, bicubic, lr_images), shape, "Your mean of bicubic's answers")
+    hint = "Your mean of bicubic's answers should be bicubic's: turn each answer back."
     demand(np.allclose(given, bicubic(lr_images), atol=1e-5), hint)
     network = _after_bicubic(2, _convolution(rng, 5))  # 3×3, four turns would do
     answers = _answers(network, lr_images)
-    given = array(call(ensemble, network, lr_images), shape, "The mean answer")
+    given = array(call(ensemble, network, lr_images), shape, "Your mean answer")
     for slip, hint in (
-        (answers[0], "That is the network's plain answer."),
-        (answers[:4].mean(0), "The four rotations are in it, their mirror images are not."),
-        (answers[[0, 4]].mean(0), "The mirror image is in it, the rotations are not."),
-        (answers.sum(0), "That is the sum, not the mean."),
+        (answers[0], "Your answer is the network's plain one."),
+        (
+            answers[:4].mean(0),
+            "Your mean has the four rotations in it, their mirror images are not.",
+        ),
+        (answers[[0, 4]].mean(0), "Your mean has the mirror image in it, the rotations are not."),
+        (answers.sum(0), "Your answer is the sum, not the mean."),
     ):
         demand(not np.allclose(given, slip, atol=1e-5), hint)
-    hint = "It is not the mean of eight different turns: four rotations, each with its mirror."
+    hint = (
+        "Your answer is not the mean of eight different turns: four rotations, each mirrored too."
+    )
     demand(np.allclose(given, answers.mean(0), atol=1e-5), hint)
     gain = _ensemble_gain()
     slips = {-gain: "Eight answers minus one."}
-    number(gain_db, gain, 0.004, "Mean over the three crops.", slips, "`gain_db`")
+    number(gain_db, gain, 0.006, "Mean over the three crops.", slips, "Your `gain_db`")
     return "Errors that do not turn with the image average out, at eight times the price."
 
 
@@ -161,7 +166,7 @@ def honest_score(rng, score) -> str:
             ),
         }
         hint = f"At ×{scale}: whole test images, under the protocol?"
-        number(given, right, 2e-3, hint, slips, "The score")
+        number(given, right, 2e-3, hint, slips, "Your score")
     return "No leak, whole images, one protocol."
 
 
@@ -185,30 +190,39 @@ def noisy_starts(rng, noisy_start, error_levels, moved_at_0, moved_at_noise) -> 
         try:
             given = [np.asarray(weights) for weights in model.get_weights()]
         except Exception:
-            raise Wrong(f"Return a Keras model; this is a {type(model).__name__}.") from None
+            raise Wrong(f"Your start is a {type(model).__name__}; return a Keras model.") from None
         start = srcnn(3, filters=(16, 8)).get_weights()
         shapes = [weights.shape for weights in start]
-        demand([w.shape for w in given] == shapes, "Its layers are not srcnn(3, filters=(16, 8)).")
+        demand(
+            [w.shape for w in given] == shapes,
+            "Your layers are not those of srcnn(3, filters=(16, 8)).",
+        )
         demand(
             all(np.allclose(g[..., 0], s[..., 0]) for g, s in zip(given[:4], start, strict=False)),
-            "Only the last layer's weights should change.",
+            "Your weights differ before the last layer, which alone should change.",
         )
-        demand(np.allclose(given[5], start[5]), "The last bias takes the 0.5 off again: keep it.")
-        hint = "The last layer's kernel for map 0 carries the image: leave it."
+        demand(
+            np.allclose(given[5], start[5]),
+            "Your last bias has changed; it takes the 0.5 off again: keep it.",
+        )
+        hint = "Your last layer has another kernel for map 0, which carries the image: leave it."
         demand(np.allclose(given[4][:, :, 0], start[4][:, :, 0]), hint)
         noise = given[4][:, :, 1:]
-        what = f"asked for is {sigma}, your weights have {noise.std():.2g}"
-        demand(np.isclose(noise.std(), sigma, rtol=0.3), f"Standard deviation: {what}.")
-        demand(abs(noise.mean()) < 0.4 * sigma, "The noise should have mean 0.")
+        hint = f"Your noise has the standard deviation {noise.std():.2g}; asked for is {sigma}."
+        demand(np.isclose(noise.std(), sigma, rtol=0.3), hint)
+        demand(
+            abs(noise.mean()) < 0.4 * sigma,
+            f"Your noise has mean {noise.mean():.2g}; it should be 0.",
+        )
     error = float(array(error_levels, what="`error_levels`").mean())
-    hint = f"`error_levels` is {error:.3g}: in grey levels of 255, root mean square?"
+    hint = f"Your `error_levels` is {error:.3g}: in grey levels of 255, root mean square?"
     demand(0.05 < error < 1, hint)
     first, everything = _with_gradient()
     slips = {
         201: "That is the last layer; what of the weights that carry the image?",
         everything: "At σ = 0 most of them have no say yet; is their gradient exactly 0?",
     }
-    number(moved_at_0, first, 5, "Count gradients that are not 0.", slips, "`moved_at_0`")
+    number(moved_at_0, first, 5, "Count gradients that are not 0.", slips, "Your `moved_at_0`")
     hint = "Once every map has a say, which weights can still have none?"
-    number(moved_at_noise, everything, 90, hint, what="`moved_at_noise`")
+    number(moved_at_noise, everything, 90, hint, what="Your `moved_at_noise`")
     return f"{first} of {everything} numbers move first; noise below a grey level frees the rest."
