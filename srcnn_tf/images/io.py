@@ -164,9 +164,10 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
             profile = None
         orientation, dpi = 1, None
         with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixels
-            dpi = image.info.get("dpi")
-            dpi = dpi if dpi and all(1 <= side < 2**16 for side in dpi) else None
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        with contextlib.suppress(KeyError, ValueError, ZeroDivisionError):  # none, or nonsense
+            across, down = map(float, image.info["dpi"])
+            dpi = (across, down) if 1 <= min(across, down) <= max(across, down) < 2**16 else None
     # In float32 at once: by way of float64 it takes more time, and twice the memory.
     pixels = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
     pixels = np.ascontiguousarray(_ORIENT.get(orientation, lambda a: a)(pixels))

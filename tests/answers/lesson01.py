@@ -74,14 +74,14 @@ WRONG = {
         ((["a"] * 8,), "should be numbers"),
     ],
     "E01.3": [
-        ((lambda size, scale, a, antialias: np.eye(size)[::scale], *MOVED), "Interior"),
+        ((lambda size, scale, a, antialias: np.eye(size)[::scale], *MOVED), "interior"),
         (
             (lambda s, c, a, antialias: resize_weights(s, s // c, antialias=antialias), *MOVED),
             "a =",
         ),
         ((lambda *b, **k: shrink_weights(*b, mirror=False, **k), *MOVED), "border"),
         ((shrink_weights, *MOVED[::-1]), "swapped"),
-        ((shrink_weights, -MOVED[0], MOVED[1]), "sign"),
+        ((shrink_weights, -MOVED[0], MOVED[1]), "score minus"),
     ],
     "E01.4": [
         ((lambda sigma: 28.53,), "PSNR"),
@@ -93,12 +93,12 @@ WRONG = {
         ((lambda hr, sr: 10 * np.log10(255**2 / np.mean((hr - sr) ** 2)), -8.13), "wrap"),
         ((lambda hr, sr: psnr(hr, sr) + 20 * np.log10(hr.max() / 255), -8.13), "brightest"),
         ((lambda hr, sr: psnr(hr, sr) - 20 * np.log10(255), -8.13), "peak is 1"),
-        ((psnr, 8.13), "sign"),
+        ((psnr, 8.13), "score minus"),
         ((psnr, -4.07), "squared"),
     ],
     "E01.6": [
         ((lambda hr_image, pattern: hr_image,), "hidden"),
         ((lambda hr_image, pattern: np.clip(hr_image + 0.9 * pattern, 0, 1),), "256 levels"),
-        ((lambda hr_image, pattern: quantise(hr_image + pattern),), "LR pixels differ"),
+        ((lambda hr_image, pattern: quantise(hr_image + pattern),), "differs in"),
     ],
 }

@@ -130,7 +130,7 @@ WRONG = {
         ((receptive_field, field_by_kernels), "Measure the network"),
     ],
     "E03.3": [
-        ((lambda network, lr_images: network(lr_images), GAIN), "plain answer"),
+        ((lambda network, lr_images: network(lr_images), GAIN), "plain one"),
         ((lambda *a: ensemble(*a, mirrors=[1]), GAIN), "mirror images are not"),
         ((lambda *a: ensemble(*a, rotations=1), GAIN), "not the mean of eight"),
         ((lambda network, lr_images: np.zeros((2, 10, 14, 1)), GAIN), "turn each answer back"),
@@ -149,8 +149,8 @@ WRONG = {
         ((scored_by(rounding=False),), "8 bits"),
     ],
     "E03.5": [
-        ((lambda sigma: srcnn(3, filters=(16, 8)), 0.24, 300, 1649), "Standard deviation"),
-        ((lambda sigma: noisy_start(0.001), 0.24, 300, 1649), "Standard deviation"),
+        ((lambda sigma: srcnn(3, filters=(16, 8)), 0.24, 300, 1649), "standard deviation"),
+        ((lambda sigma: noisy_start(0.001), 0.24, 300, 1649), "standard deviation"),
         ((lambda sigma: srcnn(3), 0.24, 300, 1649), "layers"),
         ((lambda sigma: sigma, 0.24, 300, 1649), "Keras model"),
         ((lambda sigma: noisy_start(sigma, slice(None)), 0.24, 300, 1649), "map 0"),
