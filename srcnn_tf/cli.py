@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srcnn_tf.networks import default_network, networks
+from srcnn_tf.quiet import load_tensorflow
 from srcnn_tf.scales import SCALES
 
 
@@ -22,17 +23,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `python -m srcnn_tf`; None takes them from the command line.
 
     Returns:
-        The exit code: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C.
+        The exit code: 0 for success, 2 for input that cannot be used, 130 after Ctrl-C, 141
+        where the output is read no further.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # no × that a terminal lacks may cost a result
             stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's remarks about GPUs
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says later on
     # It warns of retracing where many networks are each traced once, as `benchmark` does.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
+        load_tensorflow()
         options.run(options)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13  # as a shell tells of a program that SIGPIPE ended
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130

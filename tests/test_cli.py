@@ -315,3 +315,19 @@ def test_channels_first_is_said_and_set_right():
     ):
         srcnn_tf._register(keras)
     assert keras.config.image_data_format() == "channels_last"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes as Unix has them")
+def test_output_that_is_read_no_further_ends_a_command_quietly():
+    code = (
+        "import sys; from srcnn_tf import cli; cli.load_tensorflow = lambda: None;"
+        "cli._upscale = lambda options: [print('row', flush=True) for _ in range(10**6)];"
+        "sys.exit(cli.main(['upscale', 'a.png']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141

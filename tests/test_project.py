@@ -141,6 +141,14 @@ def test_lesson_has_literal_parameters_and_ends_in_results(lesson):
     assert "results.json" in code_cells(notebook)[-1].source
 
 
+def test_the_index_has_a_sentence_and_a_picture_of_the_lesson(lesson):
+    path, notebook = lesson
+    entry = tomllib.loads((path.parent / "lessons.toml").read_text(encoding="utf-8"))[path.stem]
+    assert re.search(r"\{[\w-]+:[+.\d]+f\}", entry["summary"])
+    tags = [cell.metadata.get("tags", []) for cell in code_cells(notebook)]
+    assert sum("cover" in t for t in tags) == 1
+
+
 def test_lesson_is_stored_clean(lesson):
     _, notebook = lesson
     assert notebook.metadata.kernelspec.name == "python3"
