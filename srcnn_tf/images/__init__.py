@@ -19,16 +19,9 @@ from srcnn_tf.images.pixels import (
 from srcnn_tf.images.resizing import apply_weights, resize, resize_weights
 
 if TYPE_CHECKING:
-    from srcnn_tf.images.io import (
-        FORMATS,
-        check_target,
-        icc_profile,
-        is_16_bit,
-        read_image,
-        write_image,
-    )
+    from srcnn_tf.images.io import FORMATS, check_target, read_image, write_image
 
-_OF_FILES = {"FORMATS", "check_target", "icc_profile", "is_16_bit", "read_image", "write_image"}
+_OF_FILES = {"FORMATS", "check_target", "read_image", "write_image"}
 
 
 def __getattr__(name: str) -> object:

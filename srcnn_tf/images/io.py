@@ -175,24 +175,6 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
     return pixels, Surroundings(16 if depth == 16 else 8, profile, dpi, colours, tuple(remarks))
 
 
-def is_16_bit(path: str | Path) -> bool:
-    """Tell whether an image file holds 16 bits a channel."""
-    return read_with_surroundings(path)[1].bits == 16
-
-
-def icc_profile(path: str | Path, channels: int) -> bytes | None:
-    """Return the ICC profile of an image file, if it is one for so many channels.
-
-    Where `read_image` converts colours, as from CMYK to RGB, the file's profile no longer fits.
-
-    Args:
-        path: an image file.
-        channels: 1 for grey, 3 or 4 for RGB.
-    """
-    profile = read_with_surroundings(path)[1].profile
-    return profile if profile and _is_for_grey(profile) == (channels == 1) else None
-
-
 def _is_for_grey(profile: bytes | None) -> bool:
     return (profile or b"")[16:20] == b"GRAY"
 
