@@ -93,7 +93,7 @@ WRONG = {
         ((lambda hr, sr: 10 * np.log10(255**2 / np.mean((hr - sr) ** 2)), -8.13), "wrap"),
         ((lambda hr, sr: psnr(hr, sr) + 20 * np.log10(hr.max() / 255), -8.13), "brightest"),
         ((lambda hr, sr: psnr(hr, sr) - 20 * np.log10(255), -8.13), "peak is 1"),
-        ((psnr, 8.13), "score minus"),
+        ((psnr, 8.13), "sign"),
         ((psnr, -4.07), "squared"),
     ],
     "E01.6": [
