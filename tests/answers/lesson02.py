@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from srcnn_tf import datasets
+from srcnn_tf.checks.lesson02 import _filter  # which learners are given
 from srcnn_tf.images import apply_weights, resize
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.pairs import Degradation, degrade, degrade_weights, image_pair
@@ -37,6 +38,14 @@ def whole_but_default(hr_image, top, left, side, scale):
 
 def cut_first(hr_image, top, left, side, scale):
     return degrade(hr_image[top : top + side, left : left + side], scale)
+
+
+def cut_with_margin(hr_image, top, left, side, scale):
+    """Degrade a piece that is larger than the crop by all that its pixels see."""
+    far = 4 * scale
+    y, x = max(top - far, 0), max(left - far, 0)
+    piece = degrade(hr_image[y : top + side + far, x : left + side + far], scale)
+    return cut(piece, top - y, left - x, side, scale)
 
 
 def not_rounded(hr_image, top, left, side, scale):
@@ -75,6 +84,23 @@ def top_to_bottom(lr_images, hr_images, key):
     return flip_where(mirrored, lr_images, 1), flip_where(mirrored, hr_images, 1)
 
 
+def by_each_image(lr_images, hr_images, key):
+    chance = [
+        tf.random.stateless_uniform([], tf.random.fold_in(key, i)) for i in range(len(lr_images))
+    ]
+    flip = [c < 0.5 for c in chance]
+    return tuple(
+        tf.stack([tf.image.flip_left_right(i) if f else i for i, f in zip(x, flip, strict=True)])
+        for x in (lr_images, hr_images)
+    )
+
+
+def by_permutation(lr_images, hr_images, key, share=0.5):
+    order = np.random.default_rng(key).permutation(len(lr_images))
+    mirrored = order < share * len(order)
+    return flip_where(mirrored, lr_images), flip_where(mirrored, hr_images)
+
+
 STATE = np.random.default_rng(0)
 
 
@@ -83,40 +109,48 @@ def stateful(lr_images, hr_images, key):
 
 
 @cache
-def learnt(sigma):
-    patches, targets = [], []
-    for photograph in datasets.load("samples", "train")[:3]:
-        lr_image, hr_image = image_pair(photograph, 2, degradation=Degradation(blur=sigma))
-        enlarged = resize(lr_image, hr_image.shape[:2])[None]
-        patch = tf.image.extract_patches(enlarged, *([1, n, n, 1] for n in (9, 5, 1)), "VALID")
-        patches.append(np.reshape(patch, [-1, 81]))
-        targets.append(hr_image[4:-4:5, 4:-4:5].ravel())
-    weights = np.linalg.lstsq(np.concatenate(patches), np.concatenate(targets))[0]
-    return weights.reshape(9, 9, 1, 1)
-
-
-@cache
-def gain(train_sigma, test_sigma, bicubic_sigma=None):
+def gain(train_sigma, test_sigma, bicubic_sigma=None, border=2, count=3):
     gains = []
-    for photograph in datasets.load("samples", "test"):
+    for photograph in datasets.load("samples", "test")[:count]:
         lr_image, hr_image = image_pair(photograph, 2, degradation=Degradation(blur=test_sigma))
         enlarged = resize(lr_image, hr_image.shape[:2])
         mirrored = np.pad(enlarged, [(4, 4), (4, 4), (0, 0)], "symmetric")[None]
-        sharpened = tf.nn.conv2d(mirrored, learnt(train_sigma), 1, "VALID")[0]
+        sharpened = tf.nn.conv2d(mirrored, _filter(train_sigma)[..., None], 1, "VALID")[0]
         if bicubic_sigma is not None:
             camera = Degradation(blur=bicubic_sigma)
             lr_image, _ = image_pair(photograph, 2, degradation=camera)
             enlarged = resize(lr_image, hr_image.shape[:2])
-        ours, bicubic = (psnr(hr_image, i, Protocol(border=2)) for i in (sharpened, enlarged))
+        ours, bicubic = (psnr(hr_image, i, Protocol(border)) for i in (sharpened, enlarged))
         gains.append(float(ours - bicubic))
     return np.mean(gains)
 
 
 RIGHT = {
-    "E02.1": [(234, 1872, 474), (np.int64(234), tf.constant(1872), [474.0])],
-    "E02.3": [(lr_crop,), (lr_crop_by_tf,), (lambda *a: lr_crop(*a).tolist(),)],
-    "E02.4": [(paired_flip,), (paired_flip_by_tf,)],
-    "E02.5": [(gain, 0.5), (lambda *sigmas: tf.constant([gain(*sigmas)]), tf.constant(0.5))],
+    "E02.1": [
+        (234, 1872, 474),
+        (np.int64(234), tf.constant(1872), [474.0]),
+        (18 * 13, 18 * 13 * 8, "474"),
+        (np.array([[234]]), 1872.0, np.float32(474)),
+    ],
+    "E02.3": [
+        (lr_crop,),
+        (lr_crop_by_tf,),
+        (lambda *a: lr_crop(*a).tolist(),),
+        (cut_with_margin,),
+        (lambda *a: tf.constant(lr_crop(*a), tf.float64),),
+    ],
+    "E02.4": [
+        (paired_flip,),
+        (paired_flip_by_tf,),
+        (by_each_image,),
+        (lambda *a: iter(paired_flip(*a)),),
+    ],
+    "E02.5": [
+        (gain, 0.5),
+        (lambda *sigmas: tf.constant([gain(*sigmas)]), tf.constant(0.5)),
+        (lambda *sigmas: round(float(gain(*sigmas)), 2), 1 / 2),
+        (lambda train_sigma, test_sigma: np.float16(gain(train_sigma, test_sigma)), [0.5]),
+    ],
 }
 WRONG = {
     "E02.1": [
@@ -128,6 +162,9 @@ WRONG = {
         ((234, 1872, 237), "both sides"),
         ((234, 1872, 471), "too small"),
         ((0, 0, 0), "too small"),
+        ((500, 4000, 474), "its corner alone"),
+        ((234, 468, 474), "Rotations too"),
+        ((234, 1872, 243), "both axes"),
     ],
     "E02.3": [
         ((tutorial_crop,), "antialias"),
@@ -136,6 +173,8 @@ WRONG = {
         ((cut_first,), "two rings"),
         ((not_rounded,), "256 levels"),
         ((lambda image, top, left, side, scale: image[:side, :side],), "shape"),
+        ((lambda image, top, *a: lr_crop(image, top + a[-1], *a),), "grey levels off"),
+        ((lambda *a: np.floor(255 * not_rounded(*a)) / 255,), "not rounded"),
     ],
     "E02.4": [
         ((lambda lr_images, hr_images, key: (lr_images, hr_images),), "never mirrors"),
@@ -145,7 +184,12 @@ WRONG = {
         ((one_for_all,), "for each pair"),
         ((top_to_bottom,), "top to bottom"),
         ((stateful,), "stateless"),
-        ((lambda lr, hr, key: paired_flip(lr, hr, 0),), "same for every key"),
+        ((lambda lr, hr, key: paired_flip(lr, hr, 0),), "the same for every key"),
+        ((lambda lr, hr, key: paired_flip(lr, hr, key[0]),), "both numbers"),
+        ((lambda lr, hr, key: paired_flip(lr, hr, key[1]),), "both numbers"),
+        ((lambda lr, hr, key: paired_flip(lr, hr, sum(key)),), "both numbers"),
+        ((by_permutation,), "as many pairs"),
+        ((lambda *a: by_permutation(*a, share=0.9),), "half should"),
         ((lambda lr, hr, key: paired_flip(lr, hr, key)[0],), "two batches"),
         ((lambda lr, hr, key: (lr[::-1], hr[::-1]),), "neither"),
         ((lambda lr, hr, key: (np.zeros(lr.shape), np.zeros(hr.shape)),), "neither"),
@@ -154,6 +198,8 @@ WRONG = {
         ((lambda train_sigma, test_sigma: 1.0, 0.5), "gain("),
         ((lambda train_sigma, test_sigma: gain(test_sigma, train_sigma), 0.5), "swapped"),
         ((lambda *sigmas: gain(*sigmas, bicubic_sigma=0), 0.5), "bicubic, see"),
+        ((lambda *sigmas: gain(*sigmas, border=0), 0.5), "keeps the border"),
+        ((lambda *sigmas: gain(*sigmas, count=2), 0.5), "gain("),
         ((gain, 2), "sharp one"),
         ((gain, 0), "worst camera"),
         ((gain, "none"), "should be numbers"),
