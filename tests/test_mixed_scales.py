@@ -57,3 +57,8 @@ def test_a_batch_must_be_divisible(noise, scales, batch):
 def test_a_crop_must_suit_every_scale(noise):
     with pytest.raises(ValueError, match="32 is no multiple of the scale 3"):
         mixed_scale_crops([noise], SCALES, 32, 6)
+
+
+def test_a_single_scale_is_a_list_of_one(noise):
+    ((enlarged, hr_crops),) = take(mixed_scale_crops([noise], [3], 24, 4))
+    assert enlarged.shape == hr_crops.shape == (4, 24, 24, 1)

@@ -63,7 +63,7 @@ def mixed_scale_crops(
         weights = tf.constant(enlarge[margin:-margin], tf.float32)
         parts.append(crops.map(_enlarged(weights, margin), tf.data.AUTOTUNE, deterministic=True))
     join = lambda *pairs: tuple(tf.concat(part, 0) for part in zip(*pairs, strict=True))  # noqa: E731
-    return tf.data.Dataset.zip(*parts).map(join).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.zip(tuple(parts)).map(join).prefetch(tf.data.AUTOTUNE)
 
 
 def _enlarged(weights: tf.Tensor, margin: int):
