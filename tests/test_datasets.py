@@ -185,8 +185,9 @@ def test_a_folder_without_images_is_an_error(tmp_path):
         datasets.load(tmp_path)
     (tmp_path / "deeper").mkdir()
     for number in range(6):
-        (tmp_path / f"{number}.txt").touch()
-    with pytest.raises(FileNotFoundError, match=r"\.png.* it holds 0\.txt, .*4\.txt and 2 more"):
+        (tmp_path / f"{number}.heic").touch()
+    kept = r"\.png.* it holds 0\.heic, .*4\.heic and 2 more \(6 HEIC: convert them to PNG or JPEG\)"
+    with pytest.raises(FileNotFoundError, match=kept):
         datasets.load(tmp_path)
 
 
@@ -195,6 +196,11 @@ def test_files_that_are_no_images_are_passed_over_and_counted(folder, capsys):
         (folder / name).write_bytes(b"\0")
     assert [image.shape[2] for image in datasets.load(folder)] == [3, 1, 3]
     assert capsys.readouterr().out == f"passing over 2 files in {folder} that are no images\n"
+    for name in ("a.HEIC", "b.heic", "c.gif"):
+        (folder / name).write_bytes(b"\0")
+    datasets.load(folder)
+    advice = "are not read (2 HEIC, 1 GIF: convert them to PNG or JPEG)"
+    assert capsys.readouterr().out == f"passing over 5 files in {folder} that {advice}\n"
 
 
 def spoil(folder):

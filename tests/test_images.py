@@ -3,15 +3,16 @@ import struct
 import subprocess
 import sys
 import zlib
+from io import BytesIO
 
 import numpy as np
 import pytest
 import skimage
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from srcnn_tf import images
-from srcnn_tf.images import read_image, resize, resize_weights, write_image
+from srcnn_tf.images import io, read_image, resize, resize_weights, write_image
 
 SHAPES = {"grey": (13, 18, 1), "rgb": (13, 18, 3), "rgba": (13, 18, 4)}
 
@@ -84,7 +85,11 @@ def png(pixels, depth=16, clear=None):
 
 @pytest.mark.parametrize(
     ("suffix", "kind"),
-    [(".png", "grey"), (".png", "rgb"), (".png", "rgba"), (".bmp", "grey"), (".bmp", "rgb")],
+    [
+        *[(".png", "grey"), (".png", "rgb"), (".png", "rgba"), (".bmp", "grey"), (".bmp", "rgb")],
+        *[(".webp", "rgb"), (".webp", "rgba")],
+        *[(".tif", "grey"), (".tiff", "rgb"), (".tif", "rgba")],
+    ],
 )
 def test_lossless_files_hold_every_8_bit_value(tmp_path, suffix, kind):
     pixels = noise(*SHAPES[kind])
@@ -210,7 +215,293 @@ def test_a_single_pixel_is_an_image(tmp_path, channels):
     np.testing.assert_array_equal(read_image(tmp_path / "dot.png"), pixel / np.float32(255))
 
 
+# What surrounds the pixels
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GREY = SRGB[:16] + b"GRAY" + SRGB[20:]
+
+
+def with_chunks(data, *chunks):
+    return data[:33] + b"".join(chunk(*c) for c in chunks) + data[33:]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000)))],
+        [(b"iTXt", b"XML\0\1\0\0\0" + zlib.compress(bytes(2_000_000)))],
+        [(b"pHYs", b"\0\0")],
+        [(b"iCCP", b"")],
+        [(b"iCCP", b"name\0\0no zlib")],
+        [(b"eXIf", b"MM")],
+        [(b"gAMA", b""), (b"cHRM", b"\0")],
+    ],
+)
+@pytest.mark.parametrize("depth", [8, 16])
+def test_no_metadata_blocks_the_pixels_of_a_png(tmp_path, chunks, depth, capfd):
+    pixels = noise(5, 6, 3, dtype=np.uint16) >> (16 - depth)
+    whole = png(pixels, depth)
+    late = whole[:-12] + b"".join(chunk(*c) for c in chunks) + whole[-12:]
+    bad_sum = with_chunks(whole, *chunks).replace(chunk(*chunks[0])[-4:], b"\0\0\0\0")
+    for data in (with_chunks(whole, *chunks), late, bad_sum):
+        (tmp_path / "a.png").write_bytes(data)
+        image, around = io.read_with_surroundings(tmp_path / "a.png")
+        np.testing.assert_array_equal(image, (pixels / (2**depth - 1)).astype(np.float32))
+        said = b"iCCP" in dict(chunks)
+        assert ("colour profile that does not fit" in " ".join(around.remarks)) == said
+    assert capfd.readouterr().err == ""
+
+
+def test_a_large_profile_and_what_a_png_says_of_its_colours_are_read_and_written(tmp_path):
+    profile = SRGB + bytes(1_500_000)
+    chunks = {b"cICP": b"\x09\x10\0\1", b"gAMA": struct.pack(">I", 100000), b"cHRM": bytes(32)}
+    packed = b"p\0\0" + zlib.compress(profile)
+    data = with_chunks(png(noise(5, 6, 3), 8), (b"iCCP", packed), *chunks.items())
+    (tmp_path / "a.png").write_bytes(data)
+    around = io.read_with_surroundings(tmp_path / "a.png")[1]
+    assert (around.bits, around.profile, around.remarks) == (8, profile, ())
+    assert dict(around.chunks) == chunks
+    write_image(tmp_path / "b.png", noise(5, 6, 3), profile=SRGB, chunks=around.chunks)
+    again = io.read_with_surroundings(tmp_path / "b.png")[1]
+    assert (again.profile, dict(again.chunks)) == (SRGB, chunks)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tif"])
+def test_profile_and_resolution_are_written_where_the_format_holds_them(tmp_path, suffix):
+    around = io.Surroundings(profile=SRGB, dpi=(300, 150), chunks={b"gAMA": bytes(4)})
+    write_image(tmp_path / f"a{suffix}", noise(5, 6, 3), False, *around[1:4])
+    read = io.read_with_surroundings(tmp_path / f"a{suffix}")[1]
+    lost = io.not_held(tmp_path / f"a{suffix}", around)
+    assert read.profile == (None if "a colour profile" in lost else SRGB)
+    if "a resolution in dpi" in lost:
+        assert read.dpi is None
+    else:
+        assert read.dpi == pytest.approx((300, 150), abs=0.02)
+    assert ("a colour profile" in lost, "a resolution in dpi" in lost) == (
+        suffix == ".bmp",
+        suffix == ".webp",
+    )
+    # Where there is a profile, gAMA has no say.
+    assert not any("gAMA" in what for what in lost)
+    lost = io.not_held(tmp_path / f"a{suffix}", around._replace(profile=None))
+    assert any("gAMA" in what for what in lost) == (suffix != ".png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_grey_with_alpha_keeps_its_profile(tmp_path, suffix):
+    grey = np.dstack([noise(5, 6), noise(5, 6, seed=1)])
+    Image.fromarray(grey, "LA").save(tmp_path / f"a{suffix}", icc_profile=GREY)
+    image, around = io.read_with_surroundings(tmp_path / f"a{suffix}")
+    assert around.profile == GREY
+    write_image(tmp_path / f"b{suffix}", image, profile=GREY)
+    with Image.open(tmp_path / f"b{suffix}") as written:
+        assert (written.mode, written.info["icc_profile"]) == ("LA", GREY)
+        np.testing.assert_array_equal(np.asarray(written), grey)
+    assert io.not_held("b.webp", around) == ["a profile for grey"]
+    write_image(tmp_path / "b.webp", image, profile=GREY)
+    with Image.open(tmp_path / "b.webp") as written:
+        assert "icc_profile" not in written.info
+
+
+def test_cmyk_is_converted_by_its_profile_or_said_to_be_taken_roughly(tmp_path, monkeypatch):
+    inks = Image.fromarray(smooth(16, 16, 4), "CMYK")
+    inks.save(tmp_path / "a.tif", icc_profile=b"no profile")
+    image, around = io.read_with_surroundings(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image, np.asarray(inks.convert("RGB")) / np.float32(255))
+    assert around.profile is None
+    assert "without a profile" in around.remarks[0]
+
+    def convert(image, inks, screen, outputMode):
+        return Image.new(outputMode, image.size, (10, 20, 30))
+
+    monkeypatch.setattr(ImageCms, "profileToProfile", convert)
+    monkeypatch.setattr(ImageCms, "ImageCmsProfile", lambda file: file)
+    image, around = io.read_with_surroundings(tmp_path / "a.tif")
+    assert (image == np.float32([10, 20, 30]) / np.float32(255)).all()
+    assert (around.profile, around.remarks) == (None, ())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_files_of_several_images_are_refused(tmp_path, suffix):
+    frames = [Image.fromarray(noise(5, 6, 3, seed=i)) for i in range(3)]
+    frames[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=frames[1:])
+    with pytest.raises(
+        ValueError, match=rf"a\{suffix} cannot be .*3 images: save the one you want"
+    ):
+        read_image(tmp_path / f"a{suffix}")
+
+
+def test_the_first_image_of_a_camera_s_several_is_taken_and_that_is_said(tmp_path):
+    frames = [Image.fromarray(smooth(16, 16, 3) + i) for i in range(2)]
+    frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:])
+    image, around = io.read_with_surroundings(tmp_path / "a.jpg")
+    np.testing.assert_allclose(image * 255, np.asarray(frames[0]), atol=3)
+    assert around.remarks == ("holds 2 images, of which the first is taken",)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bit_tiff_is_read_and_written_without_loss(tmp_path, channels, capfd):
+    pixels = noise(5, 7, channels, dtype=np.uint16)
+    write_image(tmp_path / "a.tif", pixels)
+    image, around = io.read_with_surroundings(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image, (pixels / 65535).astype(np.float32))
+    assert around.bits == 16
+    assert capfd.readouterr() == ("", "")
+
+
+def test_tiffs_that_a_decoder_gets_wrong_are_refused(tmp_path):
+    deep = Image.fromarray(noise(5, 7, dtype=np.uint16))
+    for name, image, options in [
+        ("white is 0", deep, {"tiffinfo": {262: 0}}),
+        ("32 bits", Image.fromarray(np.zeros((5, 7), np.int32)), {}),
+        ("floats", Image.fromarray(np.zeros((5, 7), np.float32)), {}),
+    ]:
+        image.save(tmp_path / f"{name}.tif", **options)
+        with pytest.raises(ValueError, match=rf"{name}\.tif cannot be read.*save it as a"):
+            read_image(tmp_path / f"{name}.tif")
+
+
+@pytest.mark.parametrize("alpha", [0, 9])
+def test_a_bmp_whose_alpha_is_all_0_is_opaque(tmp_path, alpha):
+    pixels = noise(4, 5, 4)
+    pixels[..., 3] = alpha
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    info = struct.pack("<IiiHHIIiiII", 108, 5, -4, 1, 32, 3, 80, 0, 0, 0, 0) + masks + bytes(52)
+    head = b"BM" + struct.pack("<IHHI", 122 + 80, 0, 0, 122)
+    (tmp_path / "a.bmp").write_bytes(head + info + pixels[..., [2, 1, 0, 3]].tobytes())
+    expected = pixels if alpha else pixels[..., :3]
+    np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), expected / np.float32(255))
+
+
 # Bad files
+
+
+def encoded(pixels, **options):
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"quality": 95, "subsampling": 0}],
+)
+def test_a_jpeg_that_lost_bytes_is_refused_and_a_sound_one_is_not(tmp_path, options, capfd):
+    data = encoded(smooth(120, 160, 3), **options)
+    middle = data.index(b"\xff\xda") + 20
+    for name, sound in [
+        ("whole", data),
+        ("followed", data + bytes(999)),
+        ("filled", data[:-2] + bytes(64) + data[-2:]),  # as some cameras write
+    ]:
+        (tmp_path / f"{name}.jpg").write_bytes(sound)
+        assert read_image(tmp_path / f"{name}.jpg").shape == (120, 160, 3)
+    (tmp_path / "lost.jpg").write_bytes(data[:middle] + data[middle + 64 :])
+    with pytest.raises(
+        ValueError, match=r"lost\.jpg cannot be read .*parts of its picture are mis"
+    ):
+        read_image(tmp_path / "lost.jpg")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_jpeg_without_an_end_or_of_another_size_than_it_says_is_refused(tmp_path, monkeypatch):
+    data = encoded(smooth(40, 50, 3))
+    size = data.index(b"\xff\xc0") + 5
+    larger = data[:size] + struct.pack(">HH", 900, 900) + data[size + 4 :]
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # which others may have set
+    for bad in (larger, data[:-2], data[:-40]):
+        (tmp_path / "a.jpg").write_bytes(bad)
+        with pytest.raises(
+            ValueError, match=r"a\.jpg cannot be read as an image \((its end|parts)"
+        ):
+            read_image(tmp_path / "a.jpg")
+
+
+def rows_of(data, rows):
+    """Return a PNG file with its pixels cut to so many bytes, but sound in all else."""
+    start = data.index(b"IDAT")
+    length = struct.unpack(">I", data[start - 4 : start])[0]
+    pixels = zlib.decompress(data[start + 4 : start + 4 + length])[:rows]
+    return data[: start - 4] + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def test_damaged_pngs_are_refused_without_chatter(tmp_path, capfd):
+    whole, deep = png(noise(8, 9, 3), 8), png(noise(8, 9, 3, dtype=np.uint16))
+    palette = BytesIO()
+    Image.fromarray(noise(8, 9) % 4, "P").save(palette, "PNG")
+    palette = palette.getvalue()
+    start = palette.index(b"PLTE") - 4
+    end = start + 12 + struct.unpack(">I", palette[start : start + 4])[0]
+    bad_zlib = chunk(b"IDAT", zlib.compress(bytes(8 * 28))[:-4] + bytes(4))
+    for data, message in [
+        (rows_of(whole, 7 * 28), "its last rows are missing"),
+        (rows_of(deep, 7 * 55), "its last rows are missing"),
+        (palette[:start] + palette[end:], "its palette is missing"),
+        (whole[:60] + b"\1" + whole[61:], "its IDAT chunk is damaged"),
+        (whole[:33] + bad_zlib + whole[-12:], "incorrect data check"),
+        (whole[:33] + whole[-12:], "all pixels are missing"),
+    ]:
+        (tmp_path / "a.png").write_bytes(data)
+        with pytest.raises(ValueError, match=rf"a\.png cannot be read as an image \(.*{message}"):
+            read_image(tmp_path / "a.png")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 2), (5, 1), (9, 17)])
+@pytest.mark.parametrize("depth", [1, 8])
+def test_interlaced_pngs_are_read_whole_or_refused(tmp_path, height, width, depth):
+    levels = noise(height, width) >> (8 - depth)
+    rows = b""
+    for x, y, across, down in [
+        *[(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)],
+        *[(0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)],
+    ]:
+        for row in levels[y::down, x::across]:
+            bits = row[:, None] >> np.arange(depth)[::-1] & 1
+            rows += b"\0" * (row.size > 0) + np.packbits(bits).tobytes()
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 1)
+    for pixels in (rows, rows[:-1]):
+        parts = [(b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*p) for p in parts))
+        if pixels == rows:
+            expected = np.float32(levels / (2**depth - 1))
+            np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0], expected)
+        else:
+            with pytest.raises(ValueError, match="last rows are missing"):
+                read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("a.heic", b"", "HEIC"),
+        ("photo.jpg", b"\0\0\0\x18ftypheic\0\0", "HEIC"),
+        ("a.png", b"\0\0\0\x18ftypavif\0\0", "AVIF"),
+        ("a.png", b"GIF89a", "GIF"),
+        ("a.svg", b"<?xml version='1.0'?><svg>", "SVG"),
+        ("a.tif", b"%PDF-1.7", "PDF"),
+        ("a.NEF", b"II*\0\x08\0\0\0", "NEF"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(tmp_path, name, data, kind):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(
+        ValueError, match=rf"{name} cannot .*{kind}.* is not read: convert it to PNG"
+    ):
+        read_image(tmp_path / name)
+
+
+def test_any_error_of_a_decoder_names_the_file(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.bmp", noise(4, 4, 3))
+
+    def fail(*_, **__):
+        raise IndexError("index out of range")
+
+    monkeypatch.setattr(Image.Image, "load", fail)
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ValueError, match=r"a\.bmp cannot be read as an image \(index out of range"):
+        read_image(tmp_path / "a.bmp")
 
 
 @pytest.mark.parametrize("part", [0, 0.05, 0.5, 0.95])
@@ -235,7 +526,7 @@ def test_text_and_other_formats_named_png_are_refused(tmp_path):
     (tmp_path / "text.png").write_text("no pixels here\n")
     Image.fromarray(noise(4, 4)).save(tmp_path / "gif.png", "GIF")
     for name in ("text.png", "gif.png"):
-        with pytest.raises(ValueError, match=f"{name} cannot be read"):
+        with pytest.raises(ValueError, match=f"{name} cannot be read.*whole PNG, JPEG, BMP, WebP"):
             read_image(tmp_path / name)
 
 

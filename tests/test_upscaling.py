@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 import srcnn_tf
 from srcnn_tf import datasets
 from srcnn_tf.images import quantise, read_image, resize, rgb_to_ycbcr, write_image
+from srcnn_tf.images.io import read_with_surroundings
 from srcnn_tf.models import build, fsrcnn, srcnn
 from srcnn_tf.networks import networks
 from srcnn_tf.pairs import image_pair
@@ -242,6 +243,40 @@ def test_the_icc_profile_is_kept(tmp_path, photograph, bicubic, suffix):
     upscale_file(source, tmp_path / f"out{suffix}", bicubic, progress=False)
     with Image.open(tmp_path / f"out{suffix}") as written:
         assert written.info["icc_profile"] == SRGB
+
+
+def test_what_a_file_says_of_its_pixels_is_kept_or_its_loss_is_said(tmp_path, bicubic, capsys):
+    pixels = np.full((6, 7, 3), 90, np.uint8)
+    chunks = {b"gAMA": (100_000).to_bytes(4, "big")}
+    write_image(tmp_path / "a.png", pixels, dpi=(300, 300), chunks=chunks)
+    upscale_file(tmp_path / "a.png", tmp_path / "b.png", bicubic, progress=False)
+    around = read_with_surroundings(tmp_path / "b.png")[1]
+    assert (dict(around.chunks), around.dpi) == (chunks, pytest.approx((300, 300), abs=0.02))
+    assert capsys.readouterr().out == ""
+    for name, losses in [
+        ("b.jpg", ["gAMA"]),
+        ("b.tif", ["gAMA"]),
+        ("b.webp", ["a resolution in dpi", "gAMA"]),
+    ]:
+        upscale_file(tmp_path / "a.png", tmp_path / name, bicubic, progress=False)
+        said = capsys.readouterr().out.splitlines()
+        assert all(name in line and what in line for what, line in zip(losses, said, strict=True))
+        assert read_image(tmp_path / name).shape == (12, 14, 3)
+
+
+def test_a_folder_of_newer_formats_goes_on_after_damaged_and_unread_files(
+    tmp_path, bicubic, capsys
+):
+    rgb = Image.fromarray(np.random.default_rng(0).integers(0, 255, (9, 8, 3), np.uint8))
+    rgb.save(tmp_path / "a.webp")
+    rgb.save(tmp_path / "b.tif")
+    (tmp_path / "c.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0")
+    rgb.save(tmp_path / "d.png", save_all=True, append_images=[rgb.rotate(180)])
+    (tmp_path / "e.avif").touch()
+    with pytest.raises(ValueError, match=r"(?s)2 of 4 files were not.*HEI.* is not read.*2 images"):
+        upscale_folder(tmp_path, tmp_path / "out", bicubic)
+    assert "not read (1 AVIF: convert them to PNG or JPEG)" in capsys.readouterr().out
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["a.png", "b.png"]
 
 
 def test_a_profile_for_other_colours_is_dropped(tmp_path, photograph, bicubic):

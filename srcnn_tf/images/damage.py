@@ -5,10 +5,8 @@ import re
 import struct
 import zlib
 
-import numpy as np
 from PIL import Image
 
-_FOR_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by a PNG's type of colour
 # First column and row of each pass of an interlaced PNG, and the steps between them.
 _ADAM7 = ["0088", "4088", "0448", "2044", "0224", "1022", "0112"]
@@ -16,13 +14,17 @@ _MARKER = re.compile(rb"\xff[\x01-\xfe]")
 _RESTARTS, _END, _SCAN, _ARITHMETIC = range(0xD0, 0xD8), 0xD9, 0xDA, (0xC9, 0xCA)
 
 
-def png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Return the first chunk of each kind of a PNG file; all its IDAT chunks as one.
+def sound_png(data: bytes) -> tuple[bytes, dict[bytes, bytes]]:
+    """Return a PNG file without all that could block its pixels, and its other chunks.
 
-    Chunks about anything but pixels are empty where they are damaged, or stand behind the pixels.
+    The pixels are checked, and no longer packed: unpacking them again would cost time.
+
+    Returns:
+        The file, and the first chunk of each kind: empty where it is damaged, or stands too late.
 
     Raises:
-        ValueError: a chunk that the pixels need is damaged or missing.
+        ValueError: pixels, or a chunk that they need, are damaged or missing.
+        Image.DecompressionBombError: it is too large for Pillow; for a little, a warning.
     """
     chunks: dict[bytes, bytes] = {}
     parts, place = [], 8
@@ -30,7 +32,7 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
         length, kind = struct.unpack_from(">I4s", data, place)
         body, end = memoryview(data)[place + 8 : place + 8 + length], place + 12 + length
         sound = data[end - 4 : end] == zlib.crc32(body, zlib.crc32(kind)).to_bytes(4, "big")
-        if kind in _FOR_PIXELS and not sound:
+        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT") and not sound:
             raise ValueError(f"its {kind.decode()} chunk is damaged or cut off")
         if kind == b"IDAT":
             parts.append(body)
@@ -39,28 +41,32 @@ def png_chunks(data: bytes) -> dict[bytes, bytes]:
         place = end
     if len(chunks.get(b"IHDR", b"")) != 13 or not parts:
         raise ValueError("its header or all pixels are missing")
-    if chunks[b"IHDR"][9] == 3 and not chunks.get(b"PLTE"):
-        raise ValueError("its palette is missing")
-    return {**chunks, b"IDAT": b"".join(parts)}
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    """Return a chunk as it stands in a PNG file."""
-    check = zlib.crc32(body, zlib.crc32(kind))
-    return struct.pack(">I4s", len(body), kind) + body + check.to_bytes(4, "big")
-
-
-def check_png(chunks: dict[bytes, bytes]) -> None:
-    """Raise a ValueError or zlib.error if a PNG's pixels are damaged, or rows are missing."""
     width, height, depth, colour, _, _, laced = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    if colour == 3 and not chunks.get(b"PLTE"):
+        raise ValueError("its palette is missing")
+    Image.open(io.BytesIO(_png({**chunks, b"IDAT": b""}))).close()  # is it too large?
     expected = 0
     for left, top, right, down in (map(int, steps) for steps in (_ADAM7 if laced else ["0011"])):
         columns, rows = -(-(width - left) // right), -(-(height - top) // down)
         if columns > 0:
             expected += rows * (1 - -columns * depth * _CHANNELS[colour] // 8)
     # One byte more, so that the checksum at the end is looked at.
-    if len(zlib.decompressobj().decompress(chunks[b"IDAT"], expected + 1)) < expected:
+    pixels = zlib.decompressobj().decompress(b"".join(parts), expected + 1)
+    if len(pixels) < expected:
         raise ValueError("its last rows are missing")
+    return _png({**chunks, b"IDAT": zlib.compress(pixels, 0)}), chunks
+
+
+def _png(chunks: dict[bytes, bytes]) -> bytes:
+    kinds = [kind for kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT") if kind in chunks]
+    parts = [png_chunk(kind, chunks[kind]) for kind in kinds]
+    return b"".join([b"\x89PNG\r\n\x1a\n", *parts, png_chunk(b"IEND", b"")])
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a chunk as it stands in a PNG file."""
+    check = zlib.crc32(body, zlib.crc32(kind)).to_bytes(4, "big")
+    return b"".join([struct.pack(">I4s", len(body), kind), body, check])
 
 
 def check_jpeg(data: bytes, image: Image.Image) -> None:
@@ -94,5 +100,5 @@ def check_jpeg(data: bytes, image: Image.Image) -> None:
     else:
         raise ValueError("its end is missing")
     with Image.open(io.BytesIO(b"".join(parts)), formats=["JPEG"]) as longer:
-        if not np.array_equal(np.asarray(longer), np.asarray(image)):
+        if longer.tobytes() != image.tobytes():
             raise ValueError("parts of its picture are missing")

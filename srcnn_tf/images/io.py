@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,14 +16,14 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from srcnn_tf.files import check_place, write_file
-from srcnn_tf.images.damage import check_jpeg, check_png, png_chunk, png_chunks
+from srcnn_tf.images.damage import check_jpeg, png_chunk, sound_png
 from srcnn_tf.images.pixels import as_array, to_bytes
 
 FORMATS = {
     **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG"},
     **{".bmp": "BMP", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"},
 }
-_KINDS = list(dict.fromkeys(FORMATS.values()))
+_KINDS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels
 _OPTIONS: dict[str, dict] = {
     "JPEG": {"quality": 95},
@@ -32,7 +33,10 @@ _OPTIONS: dict[str, dict] = {
 # What people have and we do not read: suffixes, and beginnings of files that are named otherwise.
 _NOT_READ = ".heic .heif .hif .avif .gif .jxl .jp2 .svg .pdf .psd .ico "
 _NOT_READ += ".dng .nef .cr2 .cr3 .arw .orf .raf .rw2 .pef .srw"
-_BEGINNINGS = rb"....ftyp(hei|avi)[fcx]|(GIF)8|%(PDF)|8B(PS)|.{,200}<(svg)"
+_BEGINNINGS = (
+    rb"....ftyp(?P<HEIC>hei|hev|mif|msf)|....ftyp(?P<AVIF>avi)|(?P<GIF>GIF8)|(?P<PDF>%PDF)"
+    rb"|(?P<PSD>8BPS)|.{,200}(?P<SVG><svg)"
+)
 
 # What an EXIF orientation asks of the stored pixels before they are shown.
 _ORIENT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -109,8 +113,8 @@ def read_with_surroundings(path: str | Path) -> tuple[np.ndarray, Surroundings]:
     except Exception as error:  # decoders raise what they like
         what = "no known format" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(
-            f"{path} cannot be read as an image ({what}); it must be a whole "
-            f"{', '.join(_KINDS[:-1])} or {_KINDS[-1]} file"
+            f"{path} cannot be read as an image ({what}); it must be a whole PNG, JPEG, BMP, WebP "
+            "or TIFF file"
         ) from error
 
 
@@ -121,18 +125,14 @@ def format_not_read(path: str | Path, head: bytes = b"") -> str | None:
     if (suffix := Path(path).suffix.lower()) in _NOT_READ.split():
         return suffix[1:].upper()
     begins = re.match(_BEGINNINGS, head, re.DOTALL)
-    return begins[begins.lastindex or 0].decode().upper() if begins else None
+    return begins.lastgroup if begins else None
 
 
 def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
     chunks: dict[bytes, bytes] = {}
     remarks = []
     if data.startswith(b"\x89PNG"):
-        chunks = png_chunks(data)
-        chunks[b"pHYs"] = chunks.get(b"pHYs", b"").ljust(9, b"\0")
-        order = (b"IHDR", b"PLTE", b"tRNS", b"pHYs", b"eXIf", b"IDAT")  # no other blocks pixels
-        parts = [png_chunk(kind, chunks[kind]) for kind in order if kind in chunks]
-        data = b"\x89PNG\r\n\x1a\n" + b"".join(parts) + png_chunk(b"IEND", b"")
+        data, chunks = sound_png(data)
     with Image.open(io.BytesIO(data), formats=_KINDS) as image:
         frames = int.from_bytes(chunks.get(b"acTL", b"")[:4], "big")
         frames = frames or getattr(image, "n_frames", 1)
@@ -140,11 +140,8 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
             remarks.append(f"holds {frames} images, of which the first is taken")
         elif frames > 1:
             raise ValueError(f"it holds {frames} images: save the one you want as a PNG file")
-        if chunks:
-            check_png(chunks)
-            depth = chunks[b"IHDR"][8]
-        else:
-            depth = max(getattr(image, "tag_v2", {}).get(_TIFF_BITS, (8,)))
+        tags = getattr(image, "tag_v2", {_TIFF_BITS: chunks.get(b"IHDR", b"")[8:9]})
+        depth = max(tags.get(_TIFF_BITS, ()), default=8)
         profile = image.info.get("icc_profile", b"" if b"iCCP" in chunks else None)
         with contextlib.suppress(zlib.error):  # behind its name, and a byte
             packed = chunks.get(b"iCCP", b"").partition(b"\0")[2][1:]
@@ -162,12 +159,13 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
         if profile is not None and profile[16:20] != fit:
             remarks.append("has a colour profile that does not fit its pixels; it is dropped")
             profile = None
+        if chunks:
+            image.info["exif"] = b"Exif\0\0" + chunks.get(b"eXIf", b"")
         orientation, dpi = 1, None
         with contextlib.suppress(Exception):  # a broken EXIF block spoils no pixels
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-        with contextlib.suppress(KeyError, ValueError, ZeroDivisionError):  # none, or nonsense
-            across, down = map(float, image.info["dpi"])
-            dpi = (across, down) if 1 <= min(across, down) <= max(across, down) < 2**16 else None
+        with contextlib.suppress(Exception):
+            dpi = _dpi(image, chunks)
     # In float32 at once: by way of float64 it takes more time, and twice the memory.
     pixels = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
     pixels = np.ascontiguousarray(_ORIENT.get(orientation, lambda a: a)(pixels))
@@ -177,6 +175,15 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
 
 def _is_for_grey(profile: bytes | None) -> bool:
     return (profile or b"")[16:20] == b"GRAY"
+
+
+def _dpi(image: Image.Image, chunks: Mapping[bytes, bytes]) -> tuple[float, float] | None:
+    across, down = image.info.get("dpi", (0, 0))
+    if b"pHYs" in chunks:
+        across, down, unit = struct.unpack(">IIB", chunks[b"pHYs"])
+        across, down = across * unit * 0.0254, down * unit * 0.0254  # unit: 1 for metres, or 0
+    said = min(across, down) > 1 and max(across, down) < 2**16  # 1 is what Pillow takes for unsaid
+    return (float(across), float(down)) if said else None
 
 
 def _from_cmyk(image: Image.Image, profile: bytes | None, remarks: list[str]) -> np.ndarray:
@@ -221,7 +228,8 @@ def _pixels(image: Image.Image, depth: int) -> np.ndarray:
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., None]
     transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-    return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+    mode = "RGBA" if transparent else "RGB"
+    return np.asarray(image if image.mode == mode else image.convert(mode))  # a copy costs time
 
 
 def write_image(
