@@ -112,7 +112,7 @@ def run(
     for name in sets:
         try:
             part = "test" if name in datasets.PARTED else None
-            images[name] = _without_blanks(name, datasets.load(name, part))
+            images[name] = _without_blanks(name, dict(datasets.iterate_named(name, part)))
         except ConnectionError as error:
             print(f"{name} is skipped: {error}")
     jobs = [
@@ -125,39 +125,40 @@ def run(
     # SSIM's window, borders, and what is cut to reach a multiple of the scale.
     least = SSIM_WINDOW + 3 * max(scales, default=0)
     for name, photographs in images.items():
-        for height, width, _ in (image.shape for image in photographs):
-            if min(height, width) < least:
+        for file, image in photographs.items():
+            if min(image.shape[:2]) < least:
                 raise ValueError(
-                    f"{name} holds an image of {height}×{width} pixels: to be scored at "
-                    f"×{max(scales)} it must have {least} a side"
+                    f"{file} of {name} has {image.shape[0]}×{image.shape[1]} pixels: to be scored "
+                    f"at ×{max(scales)} it must have {least} a side"
                 )
-    pairs, before = [], None
+    pairs, before = {}, None
     with tqdm(jobs, "benchmark", file=sys.stdout) as bar:
         for name, scale, method in bar:
             bar.set_postfix_str(f"{method} ×{scale} on {name}")
             if before != (name, scale):
-                pairs = evaluation_pairs(images[name], scale, degradation=degradation)
+                made = evaluation_pairs(images[name].values(), scale, degradation=degradation)
+                pairs = dict(zip(images[name], made, strict=True))
                 before = (name, scale)
             figures = published(method, name, scale) if degradation == BICUBIC else []
             yield _row(method, name, scale, pairs, figures[0] if figures else {})
 
 
-def _without_blanks(name: str, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _without_blanks(name: str, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Leave out images of one colour: any interpolation restores them, and they tell nothing."""
-    kept = [image for image in images if np.ptp(image, axis=(0, 1)).any()]
+    kept = {file: image for file, image in images.items() if np.ptp(image, axis=(0, 1)).any()}
     if not kept:
         raise ValueError(f"{name} holds nothing but blank images: there is nothing to score")
     if len(kept) < len(images):
-        blank = [i for i, image in enumerate(images, 1) if not np.ptp(image, axis=(0, 1)).any()]
-        print(f"{name}: {_numbered(blank, len(images))} left out as blank")
+        blank = [file for file in images if file not in kept]
+        print(f"{name}: {_named(blank, len(images))} left out as blank")
     return kept
 
 
-def _numbered(numbers: Sequence[int], total: int) -> str:
-    return f"{len(numbers)} of {total} images (number {', '.join(map(str, numbers))})"
+def _named(files: Sequence[str], total: int) -> str:
+    return f"{len(files)} of {total} images ({', '.join(files)})"
 
 
-def _row(method: str, name: str, scale: int, pairs: Sequence, figures: dict[str, str]) -> Row:
+def _row(method: str, name: str, scale: int, pairs: dict, figures: dict[str, str]) -> Row:
     if method in INTERPOLATIONS:
         enlarge, parameters, cost = _interpolation(method, scale), 0, 0.0
     else:
@@ -168,16 +169,16 @@ def _row(method: str, name: str, scale: int, pairs: Sequence, figures: dict[str,
             multiply_adds(model),
         )
     watch = _Watch(enlarge)
-    watch(pairs[0][0])  # the first call traces the graph
+    watch(next(iter(pairs.values()))[0])  # the first call traces the graph
     watch.seconds = watch.pixels = 0
     protocol = Protocol(border=scale)
-    scores = [evaluate(watch, [pair], protocol) for pair in pairs]
-    exact = [number for number, score in enumerate(scores, 1) if np.isinf(score.psnr)]
+    scores = [evaluate(watch, [pair], protocol) for pair in pairs.values()]
+    exact = [file for file, score in zip(pairs, scores, strict=True) if np.isinf(score.psnr)]
     if exact:
         scores = [score for score in scores if np.isfinite(score.psnr)] or scores
         all_of_them = len(exact) == len(pairs)
         tqdm.write(
-            f"{name} ×{scale}: {method} restores {_numbered(exact, len(pairs))} without error; "
+            f"{name} ×{scale}: {method} restores {_named(exact, len(pairs))} without error; "
             + ("its PSNR is infinite" if all_of_them else "they are left out of its means")
         )
     mean = Scores(*np.mean([(score.psnr, score.ssim) for score in scores], axis=0).tolist())
