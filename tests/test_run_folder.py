@@ -1,7 +1,11 @@
 """What a run keeps is whole or not there; what is damaged is named."""
 
 import json
+import subprocess
+import sys
+import textwrap
 
+import keras
 import numpy as np
 import pytest
 
@@ -28,29 +32,58 @@ def test_weights_written_are_read_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.weights.h5"]
 
 
-def test_room_is_made_for_all_that_hdf5_writes(tmp_path, monkeypatch):
-    """HDF5 crashes Python when the disk fills under it: the file has its size before."""
-    rooms = []
-    monkeypatch.setattr(run_folder, "write_file", lambda path, data, **_: rooms.append(len(data)))
+def one_number():
+    return keras.Sequential(
+        [keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1, use_bias=False)]
+    )
+
+
+def with_optimizer():
     model = fsrcnn(2)
     model.compile("adam")
     model.optimizer.build(model.trainable_variables)
+    return model
+
+
+@pytest.mark.parametrize("make", [one_number, with_optimizer])
+def test_room_is_made_for_all_that_hdf5_writes(tmp_path, monkeypatch, make):
+    """HDF5 crashes Python when the disk fills under it: the file has its size before."""
+    rooms, model = [], make()
+    monkeypatch.setattr(run_folder, "write_file", lambda path, data, **_: rooms.append(len(data)))
     write_weights(tmp_path / "a.weights.h5", model)
     model.save_weights(tmp_path / "a.weights.h5")
     assert rooms[0] >= (tmp_path / "a.weights.h5").stat().st_size
 
 
-def test_a_full_disk_keeps_the_old_weights(tmp_path, monkeypatch):
-    write_weights(tmp_path / "a.weights.h5", fsrcnn(2))
-    before = (tmp_path / "a.weights.h5").read_bytes()
+def test_a_full_disk_ends_in_a_sentence_and_keeps_what_was_there(tmp_path):
+    pytest.importorskip("resource")
+    script = textwrap.dedent(
+        f"""
+        import resource
+        from srcnn_tf.models import srcnn
+        from srcnn_tf.training import run_folder
 
-    def full(path, data, **_):
-        raise OSError(28, f"cannot write {path} (No space left on device); nothing was written")
+        model, write_file = srcnn(2), run_folder.write_file
 
-    monkeypatch.setattr(run_folder, "write_file", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        write_weights(tmp_path / "a.weights.h5", fsrcnn(2, seed=1))
-    assert (tmp_path / "a.weights.h5").read_bytes() == before
+        def with_room(path, data, overwrite=False):  # 1 kB, for the last file or for all
+            limit = 1000 if overwrite or everywhere else -1
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1))
+            write_file(path, data, overwrite)
+
+        run_folder.write_file = with_room
+        for everywhere in (False, True):
+            try:
+                run_folder.write_weights({str(tmp_path / "a.weights.h5")!r}, model)
+            except OSError as error:
+                print(error)
+        """
+    )
+    (tmp_path / "a.weights.h5").write_bytes(b"dear")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr  # HDF5 would crash at the end
+    for line, name in zip(done.stdout.splitlines(), ("a", "whole"), strict=True):
+        assert f"{name}.weights.h5 (File too large); nothing was written" in line
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"dear"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from srcnn_tf.files import write_file
 from srcnn_tf.training.recipe import History
 
 PROGRESS = "progress.json"
-_HDF5_BYTES = 8192  # more than HDF5 adds to a variable's own
+_HDF5_BYTES = 8192  # more than HDF5 adds to a variable's own, or to all of them
 
 
 def write_weights(path: str | Path, model: keras.Model) -> None:
@@ -27,7 +27,7 @@ def write_weights(path: str | Path, model: keras.Model) -> None:
         OSError: see `files.write_file`; there is no room for a temporary file of that size.
     """
     variables = [*model.variables, *getattr(getattr(model, "optimizer", None), "variables", ())]
-    room = sum(variable.numpy().nbytes + _HDF5_BYTES for variable in variables)
+    room = _HDF5_BYTES + sum(variable.numpy().nbytes + _HDF5_BYTES for variable in variables)
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "whole.weights.h5"
         # HDF5 crashes Python when the disk fills under it: let it write only where there is room.
