@@ -544,3 +544,18 @@ def test_flowers_are_streamed_in_8_bits(load_or_skip):
     image = next(datasets.stream("tf_flowers", "test").as_numpy_iterator())
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image / np.float32(255), expected)
+
+
+def test_images_are_named_by_their_files(folder):
+    names, images = zip(*datasets.iterate_named(folder), strict=True)
+    assert names == tuple(str(folder / file) for file in ("a.png", "b.jpg", "c.bmp"))
+    np.testing.assert_array_equal(images[1], read_image(folder / "b.jpg"))
+
+
+def test_a_test_image_is_known_by_its_bytes(tmp_path, load_or_skip):
+    load_or_skip("set5")
+    (tmp_path / "holiday.bin").write_bytes(datasets.image_paths("set5")[0].read_bytes())
+    assert datasets.name_in_test_sets(tmp_path / "holiday.bin") == "set5/baby.bmp"
+    (tmp_path / "mine.txt").write_text("mine")
+    assert datasets.name_in_test_sets(tmp_path / "mine.txt") is None
+    assert len(datasets._test_images()) == 5 + 14 + 100 + 100

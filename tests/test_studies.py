@@ -93,6 +93,17 @@ def test_model_has_the_weights_that_were_scored(study):
         assert found == pytest.approx(outcome.psnr, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["end.weights.h5", "outcome.json", "progress.json"])
+def test_a_damaged_file_is_named(study, name):
+    folder, (outcome, *_) = study
+    path = outcome.folder / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10])
+    with pytest.raises(ValueError, match=f"{path} is missing, damaged"):
+        outcome.model() if name[:3] == "end" else studies.run(ARMS, *images(), folder, (0, 1))
+    path.write_bytes(whole)
+
+
 def test_a_run_that_breaks_off_is_an_outcome(study):
     ours, _, broken, _ = study[1]
     assert "lower learning rate" in broken.error
