@@ -92,9 +92,14 @@ def _add_upscale(commands) -> None:
         help="file to write, or folder to write into (default: beside IN, with _x3 or so in its "
         "name)",
     )
-    parser.add_argument("--scale", type=int, choices=SCALES, default=3, help="default: %(default)s")
     parser.add_argument(
-        "--model", default=default_network(), help="a shipped network (default: %(default)s)"
+        "--scale", type=int, choices=SCALES, help="default: 3, or the one that MODEL has"
+    )
+    parser.add_argument(
+        "--model",
+        default=default_network(),
+        help="a shipped network (default: %(default)s), or your own: the folder or .weights.h5 "
+        "file that `train` wrote, or a .keras file",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.set_defaults(run=_upscale)
@@ -104,20 +109,23 @@ def _upscale(options: argparse.Namespace) -> None:
     if not options.source.exists():
         raise FileNotFoundError(f"there is no file or folder {options.source}")
     source, target = options.source, options.target
+    from srcnn_tf.pretrained import load_pretrained
+    from srcnn_tf.probes import scale_of
+    from srcnn_tf.upscaling import upscale_file, upscale_folder
+
+    default = 3 if options.model in networks() else None
+    model = load_pretrained(options.model, options.scale or default)
+    scale = scale_of(model)
     if source.is_dir():
         folder = source.resolve()  # "." has no name of its own
-        target = target or folder.with_name(f"{folder.name}_x{options.scale}")
+        target = target or folder.with_name(f"{folder.name}_x{scale}")
         _check_folder(target)
         if target.resolve() == folder:
             raise ValueError(f"{source} would be enlarged into itself: choose another folder")
     else:
-        file = f"{source.stem}_x{options.scale}.png"
+        file = f"{source.stem}_x{scale}.png"
         target = target or source.with_name(file)
         target = target / file if target.is_dir() else target
-    from srcnn_tf.pretrained import load_pretrained
-    from srcnn_tf.upscaling import upscale_file, upscale_folder
-
-    model = load_pretrained(options.model, options.scale)
     enlarge = upscale_folder if source.is_dir() else upscale_file
     enlarge(source, target, model, options.overwrite)
     print(f"wrote {target}")
@@ -144,9 +152,15 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--out", required=True, type=_path, help="folder for weights, card and checkpoints"
     )
+    parser.add_argument(
+        "--channels", type=int, choices=(1, 3), default=1, help="1: luma (default), 3: RGB"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of crops and weights (default: 0)")
     parser.add_argument("--start", choices=("bicubic", "random"), default="bicubic")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="log losses and PSNR for TensorBoard, into OUT"
+    )
     parser.set_defaults(run=_train)
 
 
@@ -168,7 +182,15 @@ def _train(options: argparse.Namespace) -> None:
         data = tuple(name for names in words for name in names)
     try:
         history = train(
-            options.model, options.scale, data, recipe, options.out, options.start, options.resume
+            options.model,
+            options.scale,
+            data,
+            recipe,
+            options.out,
+            options.start,
+            options.resume,
+            options.channels,
+            options.tensorboard,
         )
     except KeyboardInterrupt:
         files = stem(options.model, options.scale)
@@ -178,19 +200,24 @@ def _train(options: argparse.Namespace) -> None:
     print(
         f"{options.model} ×{options.scale}: validation PSNR {history.psnr[history.best]:.2f} dB at "
         f"step {history.step[history.best]} of {history.step[-1]}, "
-        f"{history.seconds[-1] / 60:.1f} minutes; weights and card are in {options.out}"
+        f"{history.seconds[-1] / 60:.1f} minutes; weights, card and figures are in {options.out}"
     )
 
 
 def _add_benchmark(commands) -> None:
     parser = commands.add_parser(
         "benchmark",
-        help="score the shipped networks beside the published figures",
+        help="score networks beside the published figures",
         description="PSNR and SSIM on luma under the literature's protocol, parameters, "
         "multiply-adds per HR pixel and milliseconds per HR megapixel, beside the published "
         "figures and their sources.",
     )
-    parser.add_argument("--models", nargs="+", help="networks and interpolations (default: all)")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        help="shipped networks and interpolations (default: all of them); your own networks as for "
+        "`upscale`",
+    )
     parser.add_argument(
         "--sets", nargs="+", default=["set5", "set14"], help="image sets or folders"
     )

@@ -4,19 +4,28 @@
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
+import keras
 import numpy as np
+from matplotlib.figure import Figure
 
 from srcnn_tf import datasets
 from srcnn_tf.environment import cores, versions
+from srcnn_tf.figures import comparison, training_curves
 from srcnn_tf.files import write_file
 from srcnn_tf.images.pixels import quantise
+from srcnn_tf.images.resizing import resize
+from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build
 from srcnn_tf.pairs.mixed_scales import crop_margin
+from srcnn_tf.pairs.whole_images import image_pair
 from srcnn_tf.pretrained import stem
+from srcnn_tf.probes import scale_of
 from srcnn_tf.training import (
     History,
     Recipe,
@@ -25,6 +34,7 @@ from srcnn_tf.training import (
     split_validation,
     write_weights,
 )
+from srcnn_tf.upscaling import upscale
 
 
 def train(
@@ -35,11 +45,15 @@ def train(
     folder: str | Path,
     start: str = "bicubic",
     resume: bool = False,
+    channels: int = 1,
+    tensorboard: bool = False,
 ) -> History:
-    """Train a network and write its weights and its card.
+    """Train a network; write its weights, its card and two figures.
 
-    `folder` receives `NAME-xSCALE.weights.h5`, `NAME-xSCALE.json` and, in `NAME-xSCALE-run/`, the
-    checkpoints to resume from. One training image in ten, at least one, is held out for validation.
+    `folder` receives `NAME-xSCALE.weights.h5`, the card `NAME-xSCALE.json`, the run's curves and a
+    held-out image before and after as `NAME-xSCALE-curves.png` and `…-example.png`, and, in
+    `NAME-xSCALE-run/`, the checkpoints to resume from. One training image in ten, at least one, is
+    held out for validation. `pretrained.load_pretrained` reads what is written.
 
     Args:
         name: a network of the table (`networks.toml`).
@@ -49,6 +63,8 @@ def train(
         folder: where to write; made if it is not there.
         start: "bicubic" or "random".
         resume: go on with the run in `folder`, if there is one.
+        channels: 1 for luma, 3 for RGB.
+        tensorboard: write a log for TensorBoard too, into `NAME-xSCALE-log/`.
 
     Returns:
         The run's history.
@@ -57,9 +73,12 @@ def train(
         ValueError: unknown model, scale or set; a test set, a copy of one of its files, or an
             image smaller than a crop among the data; see also `fit`.
         FileExistsError: `folder` holds such a run and `resume` is false, or such weights alone.
+        ImportError: TensorBoard is asked for and not installed.
         ConnectionError: a set is not in the cache and cannot be fetched.
     """
-    model = build(name, scale, start=start, seed=recipe.seed)
+    if tensorboard and not find_spec("tensorboard"):
+        raise ImportError("TensorBoard is not installed: pip install tensorboard")
+    model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
     folder, files = Path(folder), stem(name, scale)
     weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
     if weights.exists() and not (resume and run.exists()):
@@ -78,7 +97,7 @@ def train(
             name: {"images": len(named), "pixels_sha256": _digest([image for _, image in named])}
             for name, named in sets.items()
         },
-    }
+    } | ({"channels": channels} if channels != 1 else {})
     history = fit(
         model,
         train_images,
@@ -86,16 +105,18 @@ def train(
         recipe,
         run,
         resume,
+        [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard else [],
         about=origin,
         names=names[every - 1 :: every],
     )
     # The weights file of a compiled model would hold its optimizer too.
-    plain = build(name, scale)
+    plain = build(name, scale, channels=channels)
     plain.set_weights(model.get_weights())
     write_weights(weights, plain)
     about = {
         "model": name,
         "scale": scale,
+        "channels": channels,
         "parameters": model.count_params(),
         "start": origin["start"],
         "recipe": recipe_as_json(recipe),
@@ -110,7 +131,37 @@ def train(
     }
     card = json.dumps(about, indent=1) + "\n"
     write_file(folder / f"{files}.json", card.encode(), overwrite=True)
+    title = f"{name} ×{scale}"
+    _write_figure(folder / f"{files}-curves.png", training_curves({title: history}))
+    example = _example(plain, title, validation_images[0], names[every - 1])
+    _write_figure(folder / f"{files}-example.png", example)
     return history
+
+
+def _example(model: keras.Model, title: str, image: np.ndarray, name: str) -> Figure:
+    """Show the middle of a held-out image before and after, beside the truth."""
+    scale = scale_of(model)
+    lr_image, hr_image = image_pair(image, scale, channels=image.shape[2])
+    height, width = hr_image.shape[:2]
+    images = {
+        "bicubic": np.clip(resize(lr_image, (height, width)), 0, 1),
+        title: upscale(lr_image, model),
+        "original": hr_image,
+    }
+    protocol = Protocol(border=scale)
+    scores = {
+        method: f"{float(psnr(hr_image, images[method], protocol)):.2f} dB"
+        for method in ("bicubic", title)
+    }
+    side = min(height, width, 96)
+    box = ((height - side) // 2, (width - side) // 2, side, side)
+    return comparison(images, box, scores, title=f"{Path(name).name}, held out")
+
+
+def _write_figure(path: Path, figure: Figure) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_file(path, buffer.getvalue(), overwrite=True)
 
 
 def _training_images(name: str, hr_patch: int) -> list[tuple[str, np.ndarray]]:

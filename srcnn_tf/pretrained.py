@@ -1,67 +1,143 @@
-"""The shipped weights: which there are, how to load them, their cards and their recipes.
+"""Networks with trained weights: those of the package, and those that `making.train` wrote.
 
-Weights lie in `weights/` as `MODEL-xSCALE.weights.h5` (`MODEL-x234` for one set of weights that
-serves three scales), each beside a card, `MODEL-xSCALE.json`, that says how it was made.
-`making.train` makes both.
+Weights lie in a file `MODEL-xSCALE.weights.h5` (`MODEL-x234` for one set of weights that serves
+three scales), each beside a card, `MODEL-xSCALE.json`, that says how it was made.
 """
 
 import json
-from importlib.resources import as_file, files
+from pathlib import Path
 
 import keras
 
 from srcnn_tf.models import build
-from srcnn_tf.networks import find, shipped
+from srcnn_tf.networks import find, networks, shipped
+from srcnn_tf.probes import scale_of
+from srcnn_tf.scales import check_scale
 from srcnn_tf.training.recipe import Recipe
 
-_WEIGHTS = files("srcnn_tf") / "weights"
+_SHIPPED = Path(__file__).parent / "weights"
+_SUFFIX = ".weights.h5"
 
 
 def available() -> list[tuple[str, int]]:
-    """Return (model, scale) of every set of weights that is there, sorted."""
-    return sorted(
-        (name, scale)
-        for name, scale in shipped()
-        if (_WEIGHTS / f"{stem(name, scale)}.weights.h5").is_file()
-    )
+    """Return (model, scale) of every set of shipped weights that is there, sorted."""
+    return sorted((name, scale) for name in networks() for scale in trained_scales(name))
 
 
-def load_pretrained(name: str, scale: int) -> keras.Model:
-    """Load a network of the papers with the weights that this course trained.
+def trained_scales(name: str | Path) -> list[int]:
+    """Return the scales at which `load_pretrained` finds weights; takes and raises what it does."""
+    return list(_weights(name))
+
+
+def load_pretrained(name: str | Path, scale: int | None = None) -> keras.Model:
+    """Load a network with the weights that this course, or you, trained.
 
     Args:
-        name: a network of the table (`networks.toml`), such as "fsrcnn".
-        scale: 2, 3 or 4.
+        name: a network of the table (`networks.toml`), such as "fsrcnn"; or the folder that `train`
+            wrote into, or a `.weights.h5` file in it; or a `.keras` file.
+        scale: 2, 3 or 4; None where there is one only.
 
     Returns:
-        A built model from luma `[n, h, w, 1]` to luma `[n, s·h, s·w, 1]`, float32 in [0, 1].
+        A built model from `[n, h, w, c]` to `[n, s·h, s·w, c]`, float32 in [0, 1]. c is 1, for
+        luma, in shipped networks.
 
     Raises:
-        ValueError: no such weights; the message lists what there is.
+        ValueError: no weights at this scale; a file is damaged, or not what its card says.
+        FileNotFoundError: no network, file or folder of this name; a card is missing.
 
     Used from lesson 04 on.
     """
-    _check_available(name, scale)
-    model = build(name, scale)
-    with as_file(_WEIGHTS / f"{stem(name, scale)}.weights.h5") as path:
+    path, scale = _find(name, scale)
+    if path.suffix == ".keras":
+        return _load_keras(path)
+    about = _card(path)
+    model = build(about["model"], scale, channels=about.get("channels", 1))
+    try:
         model.load_weights(path)
+    except Exception as error:  # those of Keras and HDF5 are of many types
+        raise ValueError(
+            f"{path} does not hold the weights of {about['model']} ×{scale}, as its card says "
+            f"({str(error).splitlines()[0]})"
+        ) from error
     return model
 
 
-def card(name: str, scale: int) -> dict:
-    """Return the card of a set of shipped weights: data, recipe, versions, scores.
+def card(name: str | Path, scale: int | None = None) -> dict:
+    """Return the card of a set of weights: data, recipe, versions, validation score.
 
-    Raises:
-        ValueError: no such weights; the message lists what there is.
+    Takes and raises what `load_pretrained` does; `.keras` files have no cards.
     """
-    _check_available(name, scale)
-    return json.loads((_WEIGHTS / f"{stem(name, scale)}.json").read_text())
+    return _card(_find(name, scale)[0])
 
 
-def _check_available(name: str, scale: int) -> None:
-    if (name, scale) not in available():
-        there_are = ", ".join(f"{name} ×{scale}" for name, scale in available())
-        raise ValueError(f"there are no weights for {name!r} ×{scale!r}; there are {there_are}")
+def _find(name: str | Path, scale: int | None) -> tuple[Path, int]:
+    there = _weights(name)
+    if scale is None and len(there) == 1:
+        (scale,) = there
+    if scale not in there:
+        known = ", ".join(f"×{scale}" for scale in there) or "none"
+        raise ValueError(
+            f"{name} has no weights for scale {scale}: choose one that it has, {known}"
+        )
+    return there[scale], scale
+
+
+def _weights(name: str | Path) -> dict[int, Path]:
+    """Return the file of a network's weights at each scale that there is."""
+    if name in networks():
+        own = [scale for network, scale in shipped() if network == name]
+        files = {scale: _SHIPPED / f"{stem(str(name), scale)}{_SUFFIX}" for scale in own}
+        return {scale: file for scale, file in files.items() if file.is_file()}
+    place = Path(name)
+    if not place.exists():
+        raise FileNotFoundError(
+            f"there is no network, file or folder {name}; networks are {', '.join(networks())}"
+        )
+    if place.suffix == ".keras":
+        return {scale_of(_load_keras(place)): place}
+    there: dict[int, Path] = {}
+    for file in sorted(place.glob(f"*{_SUFFIX}")) if place.is_dir() else [place]:
+        for scale in _scales(_card(file)):
+            if scale in there:
+                raise ValueError(f"{there[scale]} and {file} are both for ×{scale}: name one")
+            there[scale] = file
+    if not there:
+        raise FileNotFoundError(f"{place} holds no weights that `train` wrote, *{_SUFFIX}")
+    return there
+
+
+def _card(weights: Path) -> dict:
+    if not weights.name.endswith(_SUFFIX):
+        raise ValueError(f"{weights} is neither a {_SUFFIX} nor a .keras file")
+    path = weights.with_name(weights.name.removesuffix(_SUFFIX) + ".json")
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{weights} has no card {path.name} beside it, which says what network it is: keep "
+            "the two files together"
+        )
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        find(about["model"])
+        for scale in _scales(about):
+            check_scale(scale)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no card that `train` wrote: {error}") from error
+    return about
+
+
+def _scales(about: dict) -> list[int]:
+    return about["recipe"].get("scales") or [about["scale"]]
+
+
+def _load_keras(path: Path) -> keras.Model:
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # those of Keras are of many types
+        raise ValueError(f"{path} is no Keras model ({str(error).splitlines()[0]})") from error
+    scale_of(model)
+    if model.input_shape[-1] not in (1, 3):
+        raise ValueError(f"{path} takes {model.input_shape[-1]} channels: it must take 1 or 3")
+    return model
 
 
 def stem(name: str, scale: int) -> str:

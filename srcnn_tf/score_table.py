@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
+from pathlib import Path
 
+import keras
 import numpy as np
 from tqdm import tqdm
 
@@ -16,9 +18,10 @@ from srcnn_tf.images.resizing import resize
 from srcnn_tf.metrics import SSIM_WINDOW, Protocol, Scores, evaluate
 from srcnn_tf.networks import networks
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation
-from srcnn_tf.pairs.whole_images import evaluation_pairs
-from srcnn_tf.pretrained import available, load_pretrained
-from srcnn_tf.probes import graph_function, multiply_adds
+from srcnn_tf.pairs.whole_images import image_pair
+from srcnn_tf.pretrained import available, load_pretrained, trained_scales
+from srcnn_tf.probes import multiply_adds
+from srcnn_tf.upscaling import image_function
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
@@ -28,7 +31,7 @@ class Row:
     """One method on one set at one scale.
 
     Attributes:
-        method: an interpolation or the name of a network.
+        method: an interpolation, the name of a network, or where it lies.
         set: name of the image set.
         scale: enlargement factor.
         psnr: mean PSNR on luma in dB.
@@ -57,7 +60,7 @@ class Row:
 
 
 def methods() -> list[str]:
-    """Return the names that `run` accepts: interpolations, then the shipped networks."""
+    """Return the names that `run` knows: interpolations, then the shipped networks."""
     shipped = {name for name, _ in available()}
     return [*INTERPOLATIONS, *(name for name in networks() if name in shipped)]
 
@@ -90,7 +93,8 @@ def run(
     a method restores without error: an infinite PSNR would be all that a mean shows.
 
     Args:
-        names: methods, see `methods`; None takes all.
+        names: methods, see `methods`, or networks of your own, see `pretrained.load_pretrained`;
+            None takes all methods.
         sets: image sets by name, or folders; of `samples`, its test part.
         scales: enlargement factors, from 2, 3 and 4.
         degradation: what makes the LR images; figures are published for the default alone.
@@ -105,9 +109,12 @@ def run(
     """
     names = methods() if names is None else list(dict.fromkeys(names))
     scales = list(dict.fromkeys(scales))
-    unknown = [name for name in names if name not in methods()]
-    if unknown:
-        raise ValueError(f"unknown method {unknown[0]!r}: there are {', '.join(methods())}")
+    for name in names:
+        if name not in methods() and not Path(name).exists():
+            raise ValueError(
+                f"unknown method {name!r}: there are {', '.join(methods())}, and what `train` wrote"
+            )
+    trained = {name: trained_scales(name) for name in names if name not in INTERPOLATIONS}
     images = {}
     for name in sets:
         try:
@@ -120,7 +127,7 @@ def run(
         for name in images
         for scale in scales
         for method in names
-        if method in INTERPOLATIONS or (method, scale) in available()
+        if method in INTERPOLATIONS or scale in trained[method]
     ]
     # SSIM's window, borders, and what is cut to reach a multiple of the scale.
     least = SSIM_WINDOW + 3 * max(scales, default=0)
@@ -135,12 +142,23 @@ def run(
     with tqdm(jobs, "benchmark", file=sys.stdout) as bar:
         for name, scale, method in bar:
             bar.set_postfix_str(f"{method} ×{scale} on {name}")
-            if before != (name, scale):
-                made = evaluation_pairs(images[name].values(), scale, degradation=degradation)
-                pairs = dict(zip(images[name], made, strict=True))
-                before = (name, scale)
+            model = load_pretrained(method, scale) if method in trained else None
+            channels = model.input_shape[-1] if model else 1
+            if before != (name, scale, channels):
+                pairs = _pairs(images[name], scale, channels, degradation)
+                before = (name, scale, channels)
             figures = published(method, name, scale) if degradation == BICUBIC else []
-            yield _row(method, name, scale, pairs, figures[0] if figures else {})
+            yield _row(method, model, name, scale, pairs, figures[0] if figures else {})
+
+
+def _pairs(images: dict, scale: int, channels: int, degradation: Degradation) -> dict:
+    """Make (LR, HR) pairs, of luma or RGB; a grey image has one channel in any case."""
+    pairs = {}
+    for number, (file, image) in enumerate(images.items()):
+        own = min(channels, image.shape[2])
+        pair = image_pair(image, scale, own, degradation, number)
+        pairs[file] = tuple(one[None] for one in pair)
+    return pairs
 
 
 def _without_blanks(name: str, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -158,17 +176,15 @@ def _named(files: Sequence[str], total: int) -> str:
     return f"{len(files)} of {total} images ({', '.join(files)})"
 
 
-def _row(method: str, name: str, scale: int, pairs: dict, figures: dict[str, str]) -> Row:
-    if method in INTERPOLATIONS:
-        enlarge, parameters, cost = _interpolation(method, scale), 0, 0.0
-    else:
-        model = load_pretrained(method, scale)
-        enlarge, parameters, cost = (
-            graph_function(model),
-            model.count_params(),
-            multiply_adds(model),
-        )
-    watch = _Watch(enlarge)
+def _row(
+    method: str,
+    model: keras.Model | None,
+    name: str,
+    scale: int,
+    pairs: dict,
+    figures: dict[str, str],
+) -> Row:
+    watch = _Watch(image_function(model) if model else _interpolation(method, scale))
     watch(next(iter(pairs.values()))[0])  # the first call traces the graph
     watch.seconds = watch.pixels = 0
     protocol = Protocol(border=scale)
@@ -188,8 +204,8 @@ def _row(method: str, name: str, scale: int, pairs: dict, figures: dict[str, str
         scale,
         mean.psnr,
         mean.ssim,
-        parameters,
-        round(cost),
+        model.count_params() if model else 0,
+        round(multiply_adds(model)) if model else 0,
         watch.seconds * 1e9 / watch.pixels,
         float(figures["psnr_y"]) if figures.get("psnr_y") else None,
         float(figures["ssim_y"]) if figures.get("ssim_y") else None,

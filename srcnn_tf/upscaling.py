@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -37,11 +38,12 @@ def upscale(
     """Enlarge one image with a network, tile by tile, so that memory stays flat.
 
     A network for luma enlarges the luma (BT.601; a grey image is its own luma); chroma and alpha
-    are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves. Where
-    alpha is 0, the nearest visible colour is enlarged instead of the hidden one, or edges would
-    show it. Tiles overlap by the network's reach: the result does not depend on them. Borders are
-    mirrored as far, so that the network's own padding shows nowhere. Where all that the network
-    sees is of one value, it has nothing to add: flat areas stay as they are.
+    are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves (of a
+    grey image, see `image_function`). Where alpha is 0, the nearest visible colour is enlarged
+    instead of the hidden one, or edges would show it. Tiles overlap by the network's reach: the
+    result does not depend on them. Borders are mirrored as far, so that the network's own padding
+    shows nowhere. Where all that the network sees is of one value, it has nothing to add: flat
+    areas stay as they are.
 
     Args:
         image: `[h, w, c]`, c = 1, 3 or 4 (RGBA); uint8, uint16, or floats in [0, 1].
@@ -55,12 +57,9 @@ def upscale(
         `[s·h, s·w, c]`, rounded to the 256 levels of an 8-bit file.
 
     Raises:
-        ValueError: not an image; a grey image for a network for RGB; another dtype; a tile that is
-            no larger than its overlaps.
+        ValueError: not an image; another dtype; a tile that is no larger than its overlaps.
     """
     image = as_array(image, channels=(1, 3, 4))
-    if image.shape[2] == 1 and model.input_shape[-1] == 3:
-        raise ValueError("this network enlarges RGB images; this image is grey")
     if np.dtype(dtype) not in (np.float32, np.uint8):
         raise ValueError(f"dtype is {dtype!r}: it must be np.float32 or np.uint8")
     overlap = max(reach(model), BICUBIC_REACH)
@@ -89,6 +88,21 @@ def upscale(
     return result
 
 
+def image_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Return `probes.graph_function` of a model, to arrays, that takes grey images in any case.
+
+    A network for RGB sees a grey image as R = G = B; the mean of its colours is the result.
+    """
+    run = graph_function(model)
+
+    def enlarge(lr_images: np.ndarray) -> np.ndarray:
+        if lr_images.shape[-1] == model.input_shape[-1]:
+            return run(lr_images).numpy()
+        return run(np.repeat(lr_images, 3, axis=-1)).numpy().mean(axis=-1, keepdims=True)
+
+    return enlarge
+
+
 def _with_hidden_colours_filled(image: np.ndarray) -> np.ndarray:
     """Give each pixel `[h, w, 4]` of alpha 0 the colour of the nearest one that can be seen."""
     hidden = image[..., 3] == 0
@@ -107,7 +121,7 @@ def _enlarge(image: np.ndarray, model: keras.Model, scale: int, seen: int) -> np
     """Enlarge floats `[h, w, c]`: the network's channels by the network, the others by bicubic."""
     size = (image.shape[0] * scale, image.shape[1] * scale)
     colour, alpha = image[..., :3], image[..., 3:]
-    if colour.shape[2] == model.input_shape[-1]:
+    if model.input_shape[-1] == 3 or colour.shape[2] == 1:
         sr_colour = _run(model, colour, scale, seen)
     else:
         ycbcr = rgb_to_ycbcr(colour)
@@ -118,7 +132,7 @@ def _enlarge(image: np.ndarray, model: keras.Model, scale: int, seen: int) -> np
 
 def _run(model: keras.Model, image: np.ndarray, scale: int, seen: int) -> np.ndarray:
     """Run a network on floats `[h, w, c]`; keep values that have no other within `seen` pixels."""
-    sr_image = graph_function(model)(image[None])[0].numpy().clip(-1, 2)  # untrained, it may go far
+    sr_image = image_function(model)(image[None])[0].clip(-1, 2)  # untrained, it may go far
     window = (2 * seen + 1, 2 * seen + 1, 1)
     flat = maximum_filter(image, window) == minimum_filter(image, window)
     flat, kept = (

@@ -52,6 +52,45 @@ def test_train_writes_weights_and_a_card_and_resumes(tmp_path, capsys):
     assert card["steps"] == 30
 
 
+def test_from_your_own_photographs_to_your_own_network(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    for name, image in zip("abc", datasets.load("samples", "train", channels=3), strict=False):
+        write_image(tmp_path / "photos" / f"{name}.png", image[100:196, 100:220])
+    mine = tmp_path / "mine"
+    words = ["--scale", "2", "--channels", "3", "--steps", "10", "--tensorboard"]
+    data = ["--data", str(tmp_path / "photos"), "--out", str(mine)]
+    assert main(["train", "fsrcnn-s", *words, *data]) == 0
+    written = {path.name for path in mine.iterdir()}
+    suffixes = (".weights.h5", ".json", "-run", "-log", "-curves.png", "-example.png")
+    assert written == {f"fsrcnn-s-x2{suffix}" for suffix in suffixes}
+    assert list(mine.glob("fsrcnn-s-x2-log/**/events.*"))
+    for figure in mine.glob("*.png"):
+        assert read_image(figure).std() > 0.05
+
+    photograph = tmp_path / "photos" / "a.png"
+    assert main(["upscale", str(photograph), "--model", str(mine)]) == 0
+    enlarged = read_image(tmp_path / "photos" / "a_x2.png")
+    assert enlarged.shape == (192, 240, 3)
+    network = srcnn_tf.load_pretrained(mine)
+    assert network.input_shape[-1] == 3
+    expected = srcnn_tf.upscale(read_image(photograph), network)
+    np.testing.assert_array_equal(enlarged, expected)
+
+    network.save(tmp_path / "mine.keras")
+    models = [str(mine), str(tmp_path / "mine.keras"), "fsrcnn-s", "bicubic"]
+    (tmp_path / "test").mkdir()
+    os.replace(photograph, tmp_path / "test" / "a.png")
+    table = tmp_path / "table.csv"
+    words = ["--sets", str(tmp_path / "test"), "--csv", str(table)]
+    assert main(["benchmark", "--models", *models, *words]) == 0
+    rows = {(row.method, row.scale): row for row in score_table.from_csv(table.read_text())}
+    assert {method for method, scale in rows if scale == 3} == {"fsrcnn-s", "bicubic"}
+    own, saved, shipped, bicubic = (rows[model, 2] for model in models)
+    assert (own.psnr, own.parameters) == (saved.psnr, network.count_params())
+    assert abs(own.psnr - bicubic.psnr) < 1 < shipped.psnr - bicubic.psnr + 1
+    assert own.published_psnr is None
+
+
 @pytest.mark.parametrize(
     ("words", "data"),
     [

@@ -1,6 +1,8 @@
 """The shipped weights: all there, small, as good as the papers' and as their table says."""
 
+import json
 import os
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import build
 from srcnn_tf.networks import find, shipped
 from srcnn_tf.pairs import evaluation_pairs
-from srcnn_tf.pretrained import available, card, default_recipe
-from srcnn_tf.probes import graph_function
+from srcnn_tf.pretrained import available, card, default_recipe, trained_scales
+from srcnn_tf.probes import graph_function, scale_of
 from srcnn_tf.training import recipe_as_json
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
@@ -72,11 +74,95 @@ def test_scores_are_those_of_the_table_and_reach_their_floors(load_or_skip, netw
     assert short <= 0
 
 
-def test_what_is_not_there_is_told():
-    with pytest.raises(ValueError, match=r"no weights for 'nosuch' ×3; there are fsrcnn ×2, "):
+def test_what_is_not_there_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no network, file or folder nosuch; networks are "):
         load_pretrained("nosuch", 3)
-    with pytest.raises(ValueError, match=r"no weights for 'fsrcnn' ×5"):
+    with pytest.raises(ValueError, match=r"fsrcnn has no weights for scale 5: choose one .*×2, ×3"):
         card("fsrcnn", 5)
+    with pytest.raises(ValueError, match="fsrcnn has no weights for scale None"):
+        load_pretrained("fsrcnn")
+    with pytest.raises(FileNotFoundError, match="holds no weights that `train` wrote"):
+        load_pretrained(tmp_path)
+    (tmp_path / "photo.png").touch()
+    with pytest.raises(ValueError, match=r"is neither a .weights.h5 nor a .keras file"):
+        load_pretrained(tmp_path / "photo.png")
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A file of weights of an SRCNN for RGB at ×3, beside its card."""
+    model = build("srcnn-9-1-5", 3, channels=3, start="random", seed=5)
+    model.save_weights(tmp_path / "srcnn-9-1-5-x3.weights.h5")
+    about = {"model": "srcnn-9-1-5", "scale": 3, "channels": 3, "recipe": {}}
+    (tmp_path / "srcnn-9-1-5-x3.json").write_text(json.dumps(about))
+    return tmp_path / "srcnn-9-1-5-x3.weights.h5"
+
+
+def test_own_weights_are_named_by_folder_or_file(own):
+    expected = build("srcnn-9-1-5", 3, channels=3, start="random", seed=5).get_weights()
+    for name, scale in ((own, None), (str(own), 3), (own.parent, 3), (str(own.parent), None)):
+        for a, b in zip(load_pretrained(name, scale).get_weights(), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert trained_scales(own.parent) == [3]
+    assert card(own)["channels"] == 3
+
+
+def test_a_folder_of_two_networks_for_one_scale_wants_a_file(own):
+    for suffix in (".weights.h5", ".json"):
+        shutil.copy(own.parent / f"srcnn-9-1-5-x3{suffix}", own.parent / f"older{suffix}")
+    with pytest.raises(ValueError, match=r"older.weights.h5 and .*x3.weights.h5 are both for ×3"):
+        load_pretrained(own.parent, 3)
+    assert trained_scales(own) == [3]
+
+
+def test_weights_for_several_scales_serve_each(tmp_path):
+    build("vdsr", 2).save_weights(tmp_path / "vdsr-x234.weights.h5")
+    about = {"model": "vdsr", "scale": 2, "channels": 1, "recipe": {"scales": [2, 3, 4]}}
+    (tmp_path / "vdsr-x234.json").write_text(json.dumps(about))
+    assert trained_scales(tmp_path) == [2, 3, 4]
+    assert scale_of(load_pretrained(tmp_path, 4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"has no card srcnn-9-1-5-x3.json beside it"),
+        ("", "is no card that `train` wrote"),
+        ("[1]", "is no card that `train` wrote"),
+        ('{"model": "srcnn-9-1-5"}', "is no card that `train` wrote: 'recipe'"),
+        ('{"model": "nosuch", "scale": 3, "recipe": {}}', "is no card .*unknown model 'nosuch'"),
+        ('{"model": "fsrcnn", "scale": "3", "recipe": {}}', "is no card that `train` wrote"),
+        ('{"model": "fsrcnn", "scale": 3, "recipe": {}}', "does not hold the weights of fsrcnn ×3"),
+        ('{"model": "srcnn-9-1-5", "scale": 3, "recipe": {}}', "does not hold the weights of"),
+    ],
+)
+def test_a_card_that_lies_or_is_missing_is_told(own, text, message):
+    path = own.with_name("srcnn-9-1-5-x3.json")
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load_pretrained(own)
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.keras"])
+def test_damaged_weights_are_named(own, name):
+    path = own.with_name(name)
+    path.write_bytes(own.read_bytes()[:2000])
+    own.with_name("srcnn-9-1-5-x3.json").rename(own.with_name("a.json"))
+    with pytest.raises(ValueError, match=rf"{name} (does not hold|is no Keras model)"):
+        load_pretrained(path)
+
+
+def test_a_keras_model_must_take_and_make_images(tmp_path):
+    for name, channels, padding in (("two", 2, "same"), ("one", 1, "valid")):
+        model = keras.Sequential([keras.Input((None, None, channels)), keras.layers.Conv2D(1, 3, padding=padding)])
+        model.save(tmp_path / f"{name}.keras")
+    with pytest.raises(ValueError, match=r"two.keras takes 2 channels: it must take 1 or 3"):
+        load_pretrained(tmp_path / "two.keras")
+    with pytest.raises(ValueError, match="same whole multiple"):
+        load_pretrained(tmp_path / "one.keras")
 
 
 def test_loaded_weights_are_not_the_start():
