@@ -34,6 +34,7 @@ from srcnn_tf.training import (
     split_validation,
     write_weights,
 )
+from srcnn_tf.training.devices import strategy
 from srcnn_tf.upscaling import upscale
 
 
@@ -78,7 +79,8 @@ def train(
     """
     if tensorboard and not find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed: pip install tensorboard")
-    model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
+    with strategy().scope():
+        model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
     folder, files = Path(folder), stem(name, scale)
     weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
     if weights.exists() and not (resume and run.exists()):

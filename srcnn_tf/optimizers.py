@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from srcnn_tf.ranges import check_number
@@ -35,6 +36,8 @@ def _inner(variable):
 @keras.saving.register_keras_serializable("srcnn_tf")
 class LayerRates(keras.optimizers.Optimizer):
     """An optimizer with a factor of its learning rate for each variable.
+
+    Under `tf.distribute`, it clips the gradient of the whole batch.
 
     Args:
         optimizer: does the steps. Rate, clipping and averaging are arguments of `LayerRates`;
@@ -73,6 +76,12 @@ class LayerRates(keras.optimizers.Optimizer):
     def apply(self, grads, trainable_variables=None):
         if self.built:
             self.optimizer.iterations.assign(self.iterations)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:  # Keras would clip what each has found before it is added up
+            grads = tf.distribute.get_replica_context().all_reduce("SUM", grads)
+            if self.global_clipnorm:
+                grads, _ = tf.clip_by_global_norm(grads, self.global_clipnorm)
+            grads = [gradient / replicas for gradient in grads]
         return super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -120,10 +129,9 @@ class AdjustablyClippedSGD(keras.optimizers.SGD):
         super().__init__(learning_rate, momentum, name=name, **kwargs)
         self.theta = theta
 
-    def apply(self, grads, trainable_variables=None):
-        limit = self.theta / ops.cast(self.learning_rate, "float32")
-        clipped = [None if g is None else ops.clip(g, -limit, limit) for g in grads]
-        return super().apply(clipped, trainable_variables)
+    def update_step(self, gradient, variable, learning_rate):
+        limit = self.theta / ops.cast(learning_rate, gradient.dtype)
+        super().update_step(ops.clip(gradient, -limit, limit), variable, learning_rate)
 
     def get_config(self):
         return {**super().get_config(), "theta": self.theta}

@@ -157,7 +157,9 @@ def test_damaged_weights_are_named(own, name):
 
 def test_a_keras_model_must_take_and_make_images(tmp_path):
     for name, channels, padding in (("two", 2, "same"), ("one", 1, "valid")):
-        model = keras.Sequential([keras.Input((None, None, channels)), keras.layers.Conv2D(1, 3, padding=padding)])
+        model = keras.Sequential(
+            [keras.Input((None, None, channels)), keras.layers.Conv2D(1, 3, padding=padding)]
+        )
         model.save(tmp_path / f"{name}.keras")
     with pytest.raises(ValueError, match=r"two.keras takes 2 channels: it must take 1 or 3"):
         load_pretrained(tmp_path / "two.keras")

@@ -81,9 +81,10 @@ def fit(
 
     Scale and channels are the model's own, unless `recipe.scales` names several: then it learns,
     and is validated, at all of them; only its interpolation differs. Progress is one line with the
-    time left. With a folder, each epoch leaves there `progress.json`, the state to resume from, and
-    the best epoch's averaged weights, `best-N.weights.h5`; a kill loses no more than the epoch it
-    falls into.
+    time left. Devices share each batch where the model was built in the scope of
+    `devices.strategy()`. With a folder, each epoch leaves there `progress.json`, the state to
+    resume from, and the best epoch's averaged weights, `best-N.weights.h5`; a kill loses no more
+    than the epoch it falls into.
 
     Args:
         model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`; compiled anew here.
@@ -115,6 +116,9 @@ def fit(
 
     Derived in lesson 03.
     """
+    strategy = model.distribute_strategy
+    replicas = strategy.num_replicas_in_sync
+    _check_replicas(replicas, recipe)
     trained = _after_interpolation(model) if recipe.scales else model
     scales = tuple(recipe.scales or [scale_of(model)])
     with tempfile.TemporaryDirectory() as scratch:
@@ -127,16 +131,23 @@ def fit(
         inputs, hr_images = _validation_batch(
             validation_images, scales, model.input_shape[-1], recipe, names
         )
+        shared = len(inputs) - len(inputs) % replicas
+        if shared < len(inputs):
+            if not shared:
+                raise ValueError(f"hold out more: {replicas} devices share the validation images")
+            print(f"{replicas} devices validate on {shared} of {len(inputs)} images, evenly shared")
+            inputs, hr_images = inputs[:shared], hr_images[:shared]
         parts = [PSNR(Protocol(border=max(scales)), most=_HIGHEST_PSNR)]
         if recipe.scales:
             parts += [_PSNRAt(scales, scale) for scale in scales]
-        trained.compile(
-            _optimizer(trained, recipe),
-            loss=recipe.loss,
-            metrics=parts,
-            jit_compile=recipe.jit_compile,
-        )
-        checkpoints.restore(trained)
+        with strategy.scope():
+            trained.compile(
+                _optimizer(trained, recipe),
+                loss=recipe.loss,
+                metrics=parts,
+                jit_compile=recipe.jit_compile,
+            )
+            checkpoints.restore(trained)
         # Outermost first: when the recorder sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
         own = [Pace(run), recorder, checkpoints, ProgressLine(run), stopping]
@@ -160,6 +171,19 @@ def fit(
             )
         model.set_weights(checkpoints.best.get_weights())
     return run.history
+
+
+def _check_replicas(replicas: int, recipe: Recipe) -> None:
+    if recipe.batch_size % replicas:
+        raise ValueError(
+            f"batch_size is {recipe.batch_size}: {replicas} devices share each batch, so it must "
+            f"be a multiple of {replicas} (CUDA_VISIBLE_DEVICES hides some)"
+        )
+    if recipe.scales and replicas > 1:
+        raise ValueError(
+            f"several scales train on one device, not on {replicas}: build the model outside of a "
+            "strategy's scope, or train one scale"
+        )
 
 
 def _after_interpolation(model: keras.Model) -> keras.Model:
@@ -219,7 +243,7 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
         "use_ema": recipe.ema is not None,
         "ema_momentum": recipe.ema if recipe.ema is not None else 0.99,  # Keras wants a number
     }
-    if not recipe.rate_factors:
+    if not recipe.rate_factors and model.distribute_strategy.num_replicas_in_sync == 1:
         return make(**settings)
     layers = {layer.name: layer for layer in model.layers if layer.trainable_variables}
     for name in recipe.rate_factors:
