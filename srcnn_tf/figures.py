@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from srcnn_tf.images.pixels import as_float, to_channels
 from srcnn_tf.probes import feature_maps, filters  # noqa: F401, where saved notebooks find them
+from srcnn_tf.ranges import check_number
 from srcnn_tf.studies import Outcome, by_arm
 from srcnn_tf.training import History
 
@@ -33,6 +34,11 @@ def _one_size(images: Iterable[np.ndarray]) -> tuple[int, int]:
     if len(sizes) != 1:
         raise ValueError(f"the images must all have one height and width, not {sorted(sizes)}")
     return sizes.pop()
+
+
+def _grid(count: int, columns: int) -> tuple[int, int]:
+    check_number("columns", columns, whole=True, least=1)
+    return -(-count // columns), min(columns, count)
 
 
 def _show(axes, image: np.ndarray, title: str = "") -> None:
@@ -64,8 +70,7 @@ def image_grid(
         ValueError: no images; see also `images.as_float`.
     """
     images = _checked(images)
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
+    rows, columns = _grid(len(images), columns)
     height, width = max((image.shape[:2] for image in images.values()), key=lambda s: s[0] / s[1])
     figure, axes = plt.subplots(
         rows,
@@ -106,8 +111,7 @@ def comparison(
     top, left, height, width = box
     if min(box) < 0 or top + height > size[0] or left + width > size[1] or 0 in (height, width):
         raise ValueError(f"the box {box} (top, left, height, width) is not inside {size}")
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
+    rows, columns = _grid(len(images), columns)
     cell = 2.2
     whole = rows * (cell * height / width + 0.4) * size[1] / size[0]
     whole = min(whole, 1.6 * cell)

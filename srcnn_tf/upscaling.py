@@ -23,6 +23,7 @@ from srcnn_tf.images.io import (
 from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.probes import graph_function, reach, scale_of
+from srcnn_tf.ranges import check_number
 
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
@@ -63,8 +64,7 @@ def upscale(
     if np.dtype(dtype) not in (np.float32, np.uint8):
         raise ValueError(f"dtype is {dtype!r}: it must be np.float32 or np.uint8")
     overlap = max(reach(model), BICUBIC_REACH)
-    if tile <= 2 * overlap:
-        raise ValueError(f"tile is {tile}: it must be above {2 * overlap}, twice the overlap")
+    check_number("tile", tile, whole=True, above=2 * overlap)
     height, width, channels = image.shape
     if channels == 4:
         image = _with_hidden_colours_filled(image)

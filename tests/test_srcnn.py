@@ -33,6 +33,8 @@ def test_parameters_of_the_first_tutorials_rgb_network():
     [
         ({"kernels": (9, 2, 5)}, "odd"),
         ({"kernels": (9, 5)}, "one more"),
+        ({"kernels": 9}, "kernels is 9: it must be a list or tuple"),
+        ({"filters": None}, "filters is None: it must be a list or tuple"),
         ({"kernels": (9, 1.5, 5)}, r"1\.5: it must be a whole number"),
         ({"filters": (64, 2), "channels": 3}, "at least 3"),
         ({"filters": (64, True)}, "is True: it must be a whole number"),

@@ -312,6 +312,11 @@ def test_held_out_images_are_every_tenth_and_never_trained_on():
     assert len(train_set) == 23
     with pytest.raises(ValueError, match="one in 10 of 4"):
         split_validation(shades[:4])
+    with pytest.raises(ValueError, match="one in 1 of 1 images: give at least 2"):
+        split_validation(shades[:1], 1)
+    for every in (2.5, True):
+        with pytest.raises(ValueError, match=f"every is {every}: it must be a whole number"):
+            split_validation(shades, every)
 
 
 def test_a_copy_of_a_held_out_image_is_not_trained_on():

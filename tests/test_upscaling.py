@@ -172,7 +172,12 @@ def test_a_network_for_rgb_sees_the_colours(photograph):
         (np.zeros((4, 4, 2), np.float32), {}, "c = 1, 3 or 4"),
         (np.zeros((0, 4, 1), np.float32), {}, "shape"),
         (np.full((4, 4, 1), 7.0), {}, "divide 8-bit values by 255"),
-        (np.zeros((40, 40, 1), np.float32), {"tile": 8}, "tile is 8: it must be above"),
+        (
+            np.zeros((40, 40, 1), np.float32),
+            {"tile": 8},
+            "tile is 8: it must be a whole number above",
+        ),
+        (np.zeros((40, 40, 1), np.float32), {"tile": 99.5}, "tile is 99.5: it must be a whole"),
         (np.zeros((4, 4, 1), np.float32), {"dtype": np.uint16}, "np.float32 or np.uint8"),
     ],
 )

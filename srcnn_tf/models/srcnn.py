@@ -48,6 +48,9 @@ def srcnn(
     section 3.1 (architecture) and 3.3 (start). Derived in lesson 03.
     """
     check_arguments(scale, channels, start, seed)
+    for name, sizes in (("kernels", kernels), ("filters", filters)):
+        if not isinstance(sizes, Sequence):
+            raise ValueError(f"{name} is {sizes!r}: it must be a list or tuple of numbers")
     for f in kernels:
         check_number("a side of kernels", f, whole=True, least=1)
     for n in filters:

@@ -24,6 +24,7 @@ from srcnn_tf.optimizers import OPTIMIZERS, AdjustablyClippedSGD, LayerRates
 from srcnn_tf.pairs import degrade, image_pair, random_crops
 from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
 from srcnn_tf.probes import scale_of
+from srcnn_tf.ranges import check_number
 from srcnn_tf.training.callbacks import (
     Checkpoints,
     Pace,
@@ -57,8 +58,12 @@ def split_validation(
     Raises:
         ValueError: too few images to hold one out.
     """
+    check_number("every", every, whole=True)
     if not 1 < every <= len(images):
-        raise ValueError(f"cannot hold out one in {every} of {len(images)} images")
+        raise ValueError(
+            f"cannot hold out one in {every} of {len(images)} images: give at least "
+            f"{max(every, 2)}, of which one is not trained on"
+        )
     held_out = list(images[every - 1 :: every])
     train = [
         image for image in images if not any(np.array_equal(image, other) for other in held_out)
