@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,9 +127,10 @@ def _upscale(options: argparse.Namespace) -> None:
         file = f"{source.stem}_x{scale}.png"
         target = target or source.with_name(file)
         target = target / file if target.is_dir() else target
-    enlarge = upscale_folder if source.is_dir() else upscale_file
-    enlarge(source, target, model, options.overwrite)
-    print(f"wrote {target}")
+    enlarge, start = upscale_folder if source.is_dir() else upscale_file, time.perf_counter()
+    pixels = enlarge(source, target, model, options.overwrite)
+    rate = pixels / 1e6 / (time.perf_counter() - start)
+    print(f"wrote {target} ({rate:.1f} megapixels a second)")
 
 
 def _add_train(commands) -> None:

@@ -147,7 +147,7 @@ def upscale_file(
     model: keras.Model,
     overwrite: bool = False,
     progress: bool = True,
-) -> None:
+) -> int:
     """Enlarge an image file: upright, in 8 bits, whole or not at all.
 
     The result keeps what its format can hold of colour profile, dpi, and PNG's chunks about
@@ -159,6 +159,9 @@ def upscale_file(
         model: see `upscale`.
         overwrite: replace a target that is there.
         progress: show a bar.
+
+    Returns:
+        How many pixels were written.
 
     Raises:
         FileNotFoundError: no such source, or no folder for the target.
@@ -186,11 +189,12 @@ def upscale_file(
         print(f"{source} has {what}, which {target} cannot hold")
     sr_image = upscale(image, model, np.uint8, progress=progress)
     write_image(target, sr_image, overwrite, around.profile, around.dpi, around.chunks)
+    return sr_image.shape[0] * sr_image.shape[1]
 
 
 def upscale_folder(
     source: str | Path, target: str | Path, model: keras.Model, overwrite: bool = False
-) -> None:
+) -> int:
     """Enlarge every image file of a folder into another, as PNG files.
 
     Args:
@@ -199,6 +203,9 @@ def upscale_folder(
         model: see `upscale`.
         overwrite: replace files that are there; else they are counted and kept, so that a run that
             was stopped goes on with what is missing.
+
+    Returns:
+        How many pixels were written.
 
     Raises:
         FileNotFoundError: the folder holds no image files.
@@ -222,10 +229,10 @@ def upscale_folder(
             f"{len(jobs) - len(missing)} of {len(jobs)} images are in {target} already and are "
             "kept; overwrite=True, or --overwrite, replaces them"
         )
-    failures = []
+    pixels, failures = 0, []
     for result, path in tqdm(missing.items(), str(source), file=sys.stdout):
         try:
-            upscale_file(path, result, model, overwrite, progress=False)
+            pixels += upscale_file(path, result, model, overwrite, progress=False)
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
@@ -234,3 +241,4 @@ def upscale_folder(
         raise ValueError(
             f"{len(failures)} of {len(missing)} files were not enlarged:\n" + "\n".join(failures)
         )
+    return pixels
