@@ -60,9 +60,7 @@ def _check_folder(path: Path) -> None:
     """Raise an error if no folder can be at a path, or be made there."""
     for place in (path, *path.parents):
         if place.exists() and not place.is_dir():
-            raise NotADirectoryError(
-                f"cannot write into {path}: {place} is a file, and must be a folder"
-            )
+            raise NotADirectoryError(f"cannot write into {path}: {place} is a file, no folder")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,17 +13,15 @@
 import contextlib
 import functools
 import hashlib
-import logging
 import os
-import queue
 import sys
 import tempfile
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from multiprocessing import TimeoutError
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -35,6 +33,7 @@ import skimage
 import tensorflow as tf
 from tqdm import tqdm
 
+from srcnn_tf.files import write_file
 from srcnn_tf.images.io import FORMATS, format_not_read, read_image
 from srcnn_tf.images.pixels import as_float, to_channels
 
@@ -43,27 +42,10 @@ REGISTRIES = ("t91", "general100", "bsd200", "bsds500_test", *TEST_SETS)
 PARTED = ("samples", "tf_flowers")  # sets with a part to train on and a part to test on
 NAMES = (*PARTED, *REGISTRIES)
 
-# The two motorcycle pictures are one scene seen by two cameras: they stay on one side.
-SAMPLES = {
-    "train": (
-        "motorcycle_left.png",
-        "motorcycle_right.png",
-        "rocket.jpg",
-        "hubble_deep_field.jpg",
-        "camera.png",
-        "coins.png",
-        "brick.png",
-        "grass.png",
-        "gravel.png",
-    ),
-    "test": ("astronaut.png", "chelsea.png", "coffee.png"),
-}
-
 FLOWERS, FLOWERS_TEST = 3670, 600
 FLOWERS_URL = "http://download.tensorflow.org/example_images/flower_photos.tgz"
 FLOWERS_BYTES = 10**8  # their file has twice as many
 CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 5, 20, 120  # to connect, for each read, for all
-STALE_SECONDS = 3600  # a temporary file so old belongs to no download that goes on
 
 
 def cache_folder() -> Path:
@@ -90,13 +72,13 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
     if name == "samples":
         _check_split(name, split, ("train", "test"))
         folder = Path(skimage.__file__).parent / "data"
-        splits = (split,) if split else ("train", "test")
-        return [folder / file for part in splits for file in SAMPLES[part]]
+        # The two motorcycle pictures are one scene seen by two cameras: they stay on one side.
+        return [folder / file for part, file in _lines(_registry(name)) if split in (None, part)]
     if name == "tf_flowers":
         raise ValueError("tf_flowers has no image files of its own; use iterate or load")
     _check_split(name, split, ())
     if name in REGISTRIES:
-        return fetch(files("srcnn_tf") / "registry" / f"{name}.txt")
+        return fetch(_registry(name))
     found = sorted(path for path in Path(name).iterdir() if path.name[0] != ".")
     others = [path for path in found if path.is_file() and path.suffix.lower() not in FORMATS]
     paths = [path for path in found if path.is_file() and path not in others]
@@ -141,115 +123,98 @@ def fetch(registry: Traversable) -> list[Path]:
         OSError: the cache folder cannot be used.
         ValueError: what was fetched has another SHA-256 than the registry says.
     """
-    lines = _lines(registry)
-    cache = pooch.create(
-        cache_folder(),
-        base_url="",
-        registry={name: f"sha256:{sha256}" for name, sha256, _ in lines},
-        urls={name: url for name, _, url in lines},
-    )
-    pooch.get_logger().setLevel(logging.WARNING)
-    missing = [name for name, *_ in lines if not os.path.exists(cache.abspath / name)]
-    for folder in {(cache.abspath / name).parent for name in missing}:
-        _sweep(folder)
-    bar = tqdm(
-        total=len(missing),
-        desc=f"fetching {Path(str(registry)).stem}",
-        disable=not missing,
-        file=sys.stdout,
-    )
-    paths = []
-    with bar:
-        for name, _, url in lines:
-            try:
-                paths.append(Path(cache.fetch(name, downloader=_download)))
-            except requests.RequestException as error:
-                raise ConnectionError(
-                    f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network, "
-                    f"or set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache.path}"
-                ) from error
-            except OSError as error:
-                raise _cache_fault(name, error) from error
-            except ValueError as error:
-                raise ValueError(
-                    f"{name} fetched from {url} is not the published file "
-                    "(its SHA-256 differs); it was not kept"
-                ) from error
+    folder, lines = cache_folder(), _lines(registry)
+    missing = [name for name, *_ in lines if not os.path.exists(folder / name)]
+    title = f"fetching {Path(str(registry)).stem}"
+    with tqdm(total=len(missing), desc=title, disable=not missing, file=sys.stdout) as bar:
+        for name, sha256, url in lines:
+            path = folder / name
+            with _keeping(name):
+                sound = path.exists() and _sha256(path.read_bytes()) == sha256
+            if not sound:
+                data = _request(requests.get, name, url).content
+                if _sha256(data) != sha256:
+                    raise ValueError(
+                        f"{name} fetched from {url} is not the published file "
+                        "(its SHA-256 differs); it was not kept"
+                    )
+                with _keeping(name):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_file(path, data, overwrite=True)
             bar.update(name in missing)
-    return paths
+    return [folder / name for name, *_ in lines]
+
+
+def _registry(name: str) -> Traversable:
+    return files("srcnn_tf") / "registry" / f"{name}.txt"
 
 
 def _lines(registry: Traversable) -> list[list[str]]:
     return [line.split() for line in registry.read_text().splitlines() if line.strip()]
 
 
-def _cache_fault(name: str, error: OSError) -> OSError:
-    return OSError(
-        f"cannot keep {name} in {cache_folder()} ({error.strerror or error}). Set SRCNN_TF_DATA to "
-        "a folder that can be read and written and has room"
-    )
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what downloads that were killed have left: pooch names its files by tempfile."""
-    for path in folder.glob("tmp" + "[a-z0-9_]" * 8):
-        with contextlib.suppress(OSError):
-            if path.is_file() and time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink()
+@contextlib.contextmanager
+def _keeping(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"cannot keep {name} in {cache_folder()} ({error.strerror or error}). Set "
+            "SRCNN_TF_DATA to a folder that can be read and written and has room"
+        ) from error
 
 
-def _download(url: str, output_file: str, _: pooch.Pooch) -> None:
-    """Fetch one file, as pooch asks its downloaders to."""
-    answer = _request(requests.get, url)
-    if answer.content.lstrip()[:1] == b"<":
-        raise _Page(answer)
-    Path(output_file).write_bytes(answer.content)
-
-
-class _Page(requests.RequestException):
-    """A page in a file's place, such as the login of a hotel's network."""
-
-    def __init__(self, answer: requests.Response):
-        super().__init__(f"a page of {urlsplit(answer.url).netloc} was answered, not the file")
-
-
-def _request(ask: Callable[..., requests.Response], url: str) -> requests.Response:
+def _request(
+    ask: Callable[..., requests.Response], name: str, url: str, least: int = 0
+) -> requests.Response:
     """Return a whole answer within FILE_SECONDS, all redirections and reads together.
 
     The timeout of requests is that of each read: a byte now and then would keep it waiting for
-    ever. Whatever goes wrong is a RequestException.
-    """
-    answers: queue.SimpleQueue[requests.Response | BaseException] = queue.SimpleQueue()
+    ever.
 
-    def work() -> None:
+    Args:
+        ask: `requests.get` or `requests.head`.
+        name: of the file or folder in the cache that is asked for.
+        url: where.
+        least: bytes that it must have.
+
+    Raises:
+        ConnectionError: whatever went wrong; the message says what to do.
+    """
+    with ThreadPool(1) as pool:  # its thread is a daemon: if it hangs, nothing waits for it
         try:
             timeout = (CONNECT_SECONDS, READ_SECONDS)
-            answers.put(ask(url, timeout=timeout, allow_redirects=True))
-        except BaseException as error:
-            answers.put(error)
+            asked = pool.apply_async(ask, [url], {"timeout": timeout, "allow_redirects": True})
+            answer = asked.get(FILE_SECONDS)
+            answer.raise_for_status()
+            size = int(answer.headers.get("Content-Length", least))
+            kind = answer.headers.get("Content-Type", "")
+            # Such as the login of a hotel's network.
+            if size < least or "html" in kind or answer.content.lstrip()[:1] == b"<":
+                page = urlsplit(answer.url).netloc
+                raise requests.RequestException(f"a page of {page} was answered, not the file")
+        except Exception as error:  # of a host name too long, a UnicodeError, for one
+            raise ConnectionError(
+                f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network, or "
+                f"set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache_folder()}"
+            ) from error
+    return answer
 
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        answer = answers.get(timeout=FILE_SECONDS)
-    except queue.Empty:
-        raise requests.Timeout from None
-    if isinstance(answer, requests.Response):
-        answer.raise_for_status()
-        return answer
-    if isinstance(answer, Exception) and not isinstance(answer, requests.RequestException):
-        raise requests.RequestException(answer) from answer  # a host name too long, for one
-    raise answer
 
-
-def _reason(error: requests.RequestException) -> str:
-    if error.response is not None:
-        return f"the server answered {error.response.status_code}"
+def _reason(error: Exception) -> str:
+    if getattr(error, "response", None) is not None:
+        return f"the server answered {error.response.status_code}"  # type: ignore[attr-defined]
     reasons: dict[type[Exception], str] = {
         requests.exceptions.SSLError: "no secure connection: look at this computer's clock, "
         "and at REQUESTS_CA_BUNDLE",
         requests.exceptions.ProxyError: "the proxy that HTTP_PROXY or HTTPS_PROXY names does not "
         "let us through",
         requests.Timeout: "no answer in time",
+        TimeoutError: "no answer in time",
         requests.ConnectionError: "no connection",
         requests.exceptions.ChunkedEncodingError: "the transfer broke off",
     }
@@ -332,14 +297,12 @@ def name_in_test_sets(path: str | Path) -> str | None:
     The file's bytes decide, not its name or place. An image that was cut, or written anew, say in
     another format, is not recognised.
     """
-    with Path(path).open("rb") as file:
-        return _test_images().get(hashlib.file_digest(file, "sha256").hexdigest())
+    return _test_images().get(_sha256(Path(path).read_bytes()))
 
 
 @functools.cache
 def _test_images() -> dict[str, str]:
-    registries = (files("srcnn_tf") / "registry" / f"{name}.txt" for name in TEST_SETS)
-    return {sha256: name for registry in registries for name, sha256, _ in _lines(registry)}
+    return {sha256: name for set_ in TEST_SETS for name, sha256, _ in _lines(_registry(set_))}
 
 
 def load_or_samples(
@@ -415,23 +378,11 @@ def _flowers(split: str | None) -> tf.data.Dataset:
     if prepared:
         builder = tfds.builder_from_directory(prepared[-1].parent)
     else:
-        try:  # TFDS itself takes minutes to notice that there is no network
-            answer = _request(requests.head, FLOWERS_URL)
-            if int(answer.headers.get("Content-Length", FLOWERS_BYTES)) < FLOWERS_BYTES:
-                raise _Page(answer)
-            if "html" in answer.headers.get("Content-Type", ""):
-                raise _Page(answer)
-        except requests.RequestException as error:
-            raise ConnectionError(
-                f"cannot fetch tf_flowers from {FLOWERS_URL} ({_reason(error)}). Connect to the "
-                f"network, or set SRCNN_TF_DATA to a folder that holds tfds/tf_flowers; "
-                f"now it is {cache_folder()}"
-            ) from error
-        try:
+        # TFDS itself takes minutes to notice that there is no network.
+        _request(requests.head, "tfds/tf_flowers", FLOWERS_URL, FLOWERS_BYTES)
+        with _keeping("tf_flowers"):
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise _cache_fault("tf_flowers", error) from error
         builder = tfds.builder("tf_flowers", data_dir=folder)
         builder.download_and_prepare()
     count = builder.info.splits["train"].num_examples

@@ -29,16 +29,35 @@ def _checked(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def _one_size(images: Iterable[np.ndarray]) -> tuple[int, int]:
+def one_size(images: Iterable[np.ndarray]) -> tuple[int, int]:
+    """Return the height and width that all images have; raise a ValueError if they differ."""
     sizes = {image.shape[:2] for image in images}
     if len(sizes) != 1:
         raise ValueError(f"the images must all have one height and width, not {sorted(sizes)}")
     return sizes.pop()
 
 
-def _grid(count: int, columns: int) -> tuple[int, int]:
+def _grid(
+    count: int, columns: int, ratio: float, cell: float = 2.6, label: float = 0.3, beside: float = 0
+) -> tuple[Figure, Iterable]:
+    """Lay out a grid of pictures; return its axes, row by row.
+
+    Args:
+        count: of pictures.
+        columns: pictures in a row, at most.
+        ratio: a picture's height to its width.
+        cell: a picture's width in inches.
+        label: inches above it.
+        beside: inches beside all.
+    """
     check_number("columns", columns, whole=True, least=1)
-    return -(-count // columns), min(columns, count)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (cell * columns + beside, rows * (cell * ratio + label) + 0.4)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes.flat
 
 
 def _show(axes, image: np.ndarray, title: str = "") -> None:
@@ -70,18 +89,9 @@ def image_grid(
         ValueError: no images; see also `images.as_float`.
     """
     images = _checked(images)
-    rows, columns = _grid(len(images), columns)
-    height, width = max((image.shape[:2] for image in images.values()), key=lambda s: s[0] / s[1])
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.6 * columns, 2.6 * rows * height / width + 0.3 * rows + 0.4),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (name, image) in zip(axes.flat, images.items(), strict=False):
+    ratio = max(image.shape[0] / image.shape[1] for image in images.values())
+    figure, axes = _grid(len(images), columns, ratio)
+    for axis, (name, image) in zip(axes, images.items(), strict=False):
         _show(axis, image, name)
     return _finish(figure, title)
 
@@ -90,42 +100,37 @@ def comparison(
     images: Mapping[str, np.ndarray],
     box: Box,
     scores: Mapping[str, str] | None = None,
-    columns: int = 4,
     title: str | None = None,
 ) -> Figure:
-    """Show one crop of several versions of an image, magnified, beside the place it is from.
+    """Show the place of a crop, and beside it the crop of several versions, magnified.
+
+    Three pictures stand in a row, two where there are four at most: a phone is narrow.
 
     Args:
         images: as for `image_grid`, all of one height and width; the first is shown whole, with
             the box drawn in.
         box: (top, left, height, width) of the crop in pixels.
         scores: name to a line under the name, such as "28.1 dB".
-        columns: crops in a row.
         title: what to see.
 
     Raises:
         ValueError: sizes differ, or the box leaves the images; see also `images.as_float`.
     """
     images = _checked(images)
-    size = _one_size(images.values())
+    size = one_size(images.values())
     top, left, height, width = box
     if min(box) < 0 or top + height > size[0] or left + width > size[1] or 0 in (height, width):
         raise ValueError(f"the box {box} (top, left, height, width) is not inside {size}")
-    rows, columns = _grid(len(images), columns)
-    cell = 2.2
-    whole = rows * (cell * height / width + 0.4) * size[1] / size[0]
-    whole = min(whole, 1.6 * cell)
+    columns = 2 if len(images) < 4 else 3
+    rows = -(-(1 + len(images)) // columns)
     figure = plt.figure(
-        figsize=(whole + cell * columns, rows * (cell * height / width + 0.45) + 0.3),
-        layout="constrained",
+        figsize=(2.2 * columns, rows * (2.2 * height / width + 0.45) + 0.3), layout="constrained"
     )
-    grid = figure.add_gridspec(rows, columns + 1, width_ratios=[whole, *[cell] * columns])
-    first = next(iter(images.values()))
-    axes = figure.add_subplot(grid[:, 0])
-    _show(axes, first, "the crop's place")
+    axes = figure.add_subplot(rows, columns, 1)
+    _show(axes, next(iter(images.values())), "the crop's place")
     axes.add_patch(Rectangle((left, top), width, height, fill=False, color=_ACCENT, linewidth=2))
-    for i, (name, image) in enumerate(images.items()):
-        axes = figure.add_subplot(grid[i // columns, 1 + i % columns])
+    for number, (name, image) in enumerate(images.items(), 2):
+        axes = figure.add_subplot(rows, columns, number)
         label = f"{name}\n{scores[name]}" if scores and name in scores else name
         _show(axes, image[top : top + height, left : left + width], label)
     return _finish(figure, title)
@@ -149,21 +154,17 @@ def error_maps(
         ValueError: sizes differ; see also `images.as_float`.
     """
     hr_image, sr_images = as_float(hr_image, "hr_image"), _checked(sr_images)
-    _one_size([hr_image, *sr_images.values()])
-    figure, axes = plt.subplots(
-        1,
-        len(sr_images),
-        figsize=(3 * len(sr_images) + 0.6, 3 * hr_image.shape[0] / hr_image.shape[1] + 0.7),
-        squeeze=False,
-        layout="constrained",
-    )
+    one_size([hr_image, *sr_images.values()])
+    count, ratio = len(sr_images), hr_image.shape[0] / hr_image.shape[1]
+    figure, axes = _grid(count, count, ratio, cell=3, beside=0.6)
     truth = to_channels(hr_image, 1)
-    for axis, (name, image) in zip(axes.flat, sr_images.items(), strict=True):
+    for axis, (name, image) in zip(axes, sr_images.items(), strict=True):
         error = 255 * np.abs(to_channels(np.clip(image, 0, 1), 1) - truth)[..., 0]
         drawn = axis.imshow(error, cmap="magma", vmin=0, vmax=largest, interpolation="nearest")
         axis.set_title(name, fontsize=10)
-        axis.set_axis_off()
-    figure.colorbar(drawn, ax=axes, label="|error|, grey levels", fraction=0.05, extend="max")
+    figure.colorbar(
+        drawn, ax=figure.axes, label="|error|, grey levels", fraction=0.05, extend="max"
+    )
     return _finish(figure, title)
 
 
@@ -218,12 +219,12 @@ def study_curves(
         title: what to see.
     """
     figure, panels = plt.subplots(1, 2, figsize=(8, 4.4), sharey=True, layout="constrained")
-    for name, group in by_arm(outcomes).items():
-        epochs = min(len(outcome.history.step) for outcome in group)
-        scores = np.array([outcome.history.psnr[:epochs] for outcome in group])
-        broken = any(outcome.error for outcome in group)
-        for axes, against in zip(panels, ("step", "seconds"), strict=True):
+    for axes, against in zip(panels, ("step", "seconds"), strict=True):
+        for name, group in by_arm(outcomes).items():
+            epochs = min(len(outcome.history.step) for outcome in group)
+            scores = np.array([outcome.history.psnr[:epochs] for outcome in group])
             at = np.mean([getattr(o.history, against)[:epochs] for o in group], axis=0)
+            broken = any(outcome.error for outcome in group)
             label = f"{name} (broke off)" if broken else name
             (line,) = axes.plot(at, scores.mean(axis=0), label=label)
             if len(group) > 1:
@@ -231,7 +232,6 @@ def study_curves(
                 axes.fill_between(at, *band, color=line.get_color(), alpha=0.2)
             if broken and epochs:
                 axes.plot(at[-1], scores[:, -1].mean(), "x", color=line.get_color(), markersize=9)
-    for axes, against in zip(panels, ("step", "seconds"), strict=True):
         if baseline is not None:
             axes.axhline(baseline, color="gray", linestyle="--", label="bicubic")
         axes.set(xlabel=against)
@@ -279,18 +279,10 @@ def plot_filters(
 
 def _signed_grid(tiles: Mapping[int, np.ndarray], title: str | None) -> Figure:
     rows = -(-len(tiles) // 8)
-    columns = -(-len(tiles) // rows)
     height, width = next(iter(tiles.values())).shape
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(1.1 * columns, rows * (1.1 * height / width + 0.25) + 0.4),
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (number, tile) in zip(axes.flat, tiles.items(), strict=False):
+    columns = -(-len(tiles) // rows)
+    figure, axes = _grid(len(tiles), columns, height / width, cell=1.1, label=0.25)
+    for axis, (number, tile) in zip(axes, tiles.items(), strict=False):
         end = np.abs(tile).max()
         limit = max(end, 1e-12)
         axis.imshow(tile, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")

@@ -30,9 +30,8 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
         partial.write_bytes(data)
         partial.replace(place)
     except OSError as error:
-        raise OSError(
-            error.errno, f"cannot write {path} ({error.strerror}); nothing was written"
-        ) from error
+        told = f"cannot write {path} ({error.strerror}); nothing was written"
+        raise OSError(error.errno, told) from error
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -48,9 +47,7 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
     if place.exists() and not place.is_file():
         raise OSError(f"cannot write {path}: it is a device or a pipe; only files are replaced")
     if place.exists() and not overwrite:
-        raise FileExistsError(
-            f"{path} exists and is kept; overwrite=True, or --overwrite, replaces it"
-        )
+        raise FileExistsError(f"{path} exists; overwrite=True, or --overwrite, replaces it")
 
 
 def _target(path: str | Path) -> Path:

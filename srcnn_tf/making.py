@@ -18,7 +18,7 @@ from srcnn_tf import datasets
 from srcnn_tf.environment import cores, versions
 from srcnn_tf.figures import comparison, training_curves
 from srcnn_tf.files import write_file
-from srcnn_tf.images.pixels import quantise
+from srcnn_tf.images.pixels import check_sides, quantise
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build
@@ -26,14 +26,7 @@ from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pairs.whole_images import image_pair
 from srcnn_tf.pretrained import stem
 from srcnn_tf.probes import scale_of
-from srcnn_tf.training import (
-    History,
-    Recipe,
-    fit,
-    recipe_as_json,
-    split_validation,
-    write_weights,
-)
+from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_validation, write_weights
 from srcnn_tf.training.devices import strategy
 from srcnn_tf.upscaling import upscale
 
@@ -84,13 +77,12 @@ def train(
     folder, files = Path(folder), stem(name, scale)
     weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
     if weights.exists() and not (resume and run.exists()):
-        raise FileExistsError(
-            f"{weights} exists and is kept: choose another folder, or resume the run in {run}"
-        )
+        raise FileExistsError(f"{weights} exists: choose another folder, or resume the run {run}")
     patch = recipe.hr_patch + 2 * max(map(crop_margin, recipe.scales or ()), default=0)
-    sets = {name: _training_images(name, patch) for name in data}
+    sets = {name: _training_images(name) for name in data}
     names = [name for named in sets.values() for name, _ in named]
     images = [image for named in sets.values() for _, image in named]
+    check_sides(images, patch, names)
     every = min(10, len(images))
     train_images, validation_images = split_validation(images, every)
     origin = {
@@ -100,16 +92,10 @@ def train(
             for name, named in sets.items()
         },
     } | ({"channels": channels} if channels != 1 else {})
+    names = names[every - 1 :: every]
+    log = [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard else []
     history = fit(
-        model,
-        train_images,
-        validation_images,
-        recipe,
-        run,
-        resume,
-        [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard else [],
-        about=origin,
-        names=names[every - 1 :: every],
+        model, train_images, validation_images, recipe, run, resume, log, about=origin, names=names
     )
     # The weights file of a compiled model would hold its optimizer too.
     plain = build(name, scale, channels=channels)
@@ -166,25 +152,18 @@ def _write_figure(path: Path, figure: Figure) -> None:
     write_file(path, buffer.getvalue(), overwrite=True)
 
 
-def _training_images(name: str, hr_patch: int) -> list[tuple[str, np.ndarray]]:
+def _training_images(name: str) -> list[tuple[str, np.ndarray]]:
     unscorable = "a network that has seen it cannot be scored on it"
     # By its name or as a folder: files that were written anew can be told by nothing else.
     parts = (*Path(name).parts, Path(name).resolve().name)
     if any(part.lower() in datasets.TEST_SETS for part in parts):
         raise ValueError(f"{name} is a test set, or in one: {unscorable}")
-    named, small = [], []
+    named = []
     for file, image in datasets.iterate_named(name, "train" if name in datasets.PARTED else None):
         known = None if name in datasets.NAMES else datasets.name_in_test_sets(file)
         if known:
             raise ValueError(f"{file} is {known}, an image of a test set: {unscorable}")
-        if min(image.shape[:2]) < hr_patch:
-            small.append(f"{file} ({image.shape[0]}×{image.shape[1]})")
         named.append((file, image))
-    if small:
-        raise ValueError(
-            f"{len(small)} of {len(named)} images are smaller than the crop of "
-            f"{hr_patch}×{hr_patch} pixels: {', '.join(small[:5])}; leave them out"
-        )
     return named
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from srcnn_tf.images.pixels import as_float_or_tensor, to_channels
-from srcnn_tf.ranges import check_choice, check_number
+from srcnn_tf.ranges import check_choice, check_fields, check_number, held
 
 Images: TypeAlias = np.ndarray | tf.Tensor
 COLOURS = ("luma", "full-range luma", "rgb")
@@ -36,13 +36,12 @@ class Protocol:
     """
 
     border: int
-    colour: str = "luma"
-    rounding: bool = True
+    colour: str = held("luma", check_choice, known=COLOURS)
+    rounding: bool = held(True, check_choice, known=(True, False))
 
     def __post_init__(self):
         check_number("border", self.border, whole=True, least=0)
-        check_choice("colour", self.colour, COLOURS)
-        check_choice("rounding", self.rounding, (True, False))
+        check_fields(self)
 
     def prepare(self, images: tf.Tensor) -> tf.Tensor:
         """Clip, round, convert and crop a batch.
@@ -124,10 +123,8 @@ def _psnr(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
 
 def _ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
     if None not in hr.shape[1:3] and min(hr.shape[1:3]) < SSIM_WINDOW:
-        raise ValueError(
-            f"SSIM's window is {SSIM_WINDOW}×{SSIM_WINDOW} pixels; "
-            f"{hr.shape[1]}×{hr.shape[2]} are left inside the border"
-        )
+        size = f"{hr.shape[1]}×{hr.shape[2]}"
+        raise ValueError(f"SSIM's window is {SSIM_WINDOW} pixels wide; {size} are left to compare")
     return tf.image.ssim(hr, sr, max_val=255)
 
 
@@ -148,15 +145,12 @@ def _compare(
 def _check_shapes(hr_shape: tuple, sr_shape: tuple, protocol: Protocol) -> None:
     if hr_shape != sr_shape or len(hr_shape) not in (3, 4):
         raise ValueError(
-            f"cannot compare shapes {hr_shape} and {sr_shape}: both must be the same [h, w, c] or "
-            "[n, h, w, c]"
+            f"cannot compare {hr_shape} and {sr_shape}: both must be one [h, w, c] or [n, h, w, c]"
         )
     if hr_shape[-1] not in (1, 3):
         raise ValueError(f"images of shape {hr_shape}: channels must be 1 or 3, without alpha")
     if min(hr_shape[-3:-1]) <= 2 * protocol.border:
-        raise ValueError(
-            f"a border of {protocol.border} pixels leaves nothing of images of shape {hr_shape}"
-        )
+        raise ValueError(f"a border of {protocol.border} leaves nothing of the shape {hr_shape}")
 
 
 class _MeanUnderProtocol(keras.metrics.Mean):
@@ -164,13 +158,13 @@ class _MeanUnderProtocol(keras.metrics.Mean):
 
     Args:
         protocol: how images are prepared.
-        name: the metric's name in logs.
+        name: the metric's name in logs; the default is the class's.
     """
 
     measure: Callable[..., tf.Tensor]
 
-    def __init__(self, protocol: Protocol, name: str, **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, protocol: Protocol, name: str | None = None, **kwargs):
+        super().__init__(name=name or type(self).__name__.lower(), **kwargs)
         self.protocol = Protocol(**protocol) if isinstance(protocol, dict) else protocol
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -215,18 +209,12 @@ class SSIM(_MeanUnderProtocol):
 
     measure = staticmethod(ssim)
 
-    def __init__(self, protocol: Protocol, name: str = "ssim", **kwargs):
-        super().__init__(protocol, name, **kwargs)
-
 
 @keras.saving.register_keras_serializable("srcnn_tf")
 class MSE(_MeanUnderProtocol):
     """Keras metric: mean MSE of the images seen, in squared grey levels; see `PSNR`."""
 
     measure = staticmethod(mse)
-
-    def __init__(self, protocol: Protocol, name: str = "mse", **kwargs):
-        super().__init__(protocol, name, **kwargs)
 
 
 @dataclass(frozen=True)

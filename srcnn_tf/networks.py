@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from srcnn_tf.ranges import check_choice
 from srcnn_tf.scales import SCALES
 
 
@@ -47,9 +48,9 @@ class Network:
         """
         if scale not in self.recipes:
             there_are = ", ".join(f"×{scale}" for scale in self.recipes) or "none"
+            cure = f"add [networks.{self.name}.x{scale}] to networks.toml"
             raise ValueError(
-                f"{self.name} has no recipe for ×{scale}, only for {there_are}: "
-                f"add [networks.{self.name}.x{scale}] to networks.toml"
+                f"{self.name} has no recipe for ×{scale}, only for {there_are}: {cure}"
             )
         return dict(self.recipes[scale])
 
@@ -76,8 +77,7 @@ def find(name: str) -> Network:
     Raises:
         ValueError: unknown name; the message lists what there is.
     """
-    if name not in networks():
-        raise ValueError(f"unknown model {name!r}: there are {', '.join(networks())}")
+    check_choice("model", name, networks())
     return networks()[name]
 
 

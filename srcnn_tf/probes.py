@@ -7,8 +7,10 @@ A layer of your own tells its reach by a method `window`, as those in `srcnn_tf.
 """
 
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 import keras
@@ -317,9 +319,8 @@ def _look(name: str, operation: keras.Operation, args: list, kwargs: dict) -> _S
     return _Seen(spans)
 
 
-_Window = tuple[
-    np.ndarray, np.ndarray
-]  # the first and last input pixel that each output pixel sees
+# The first and the last input pixel that each output pixel sees.
+_Window = tuple[np.ndarray, np.ndarray]
 
 
 def _window(name: str, operation: keras.Operation, size: int, axis: int) -> _Window:
@@ -382,23 +383,8 @@ _WINDOWS = {
     "Cropping2D": lambda it, n, i: (np.arange(it.cropping[i][0], n - it.cropping[i][1]),) * 2,
     "DepthToSpace": lambda it, n, i: (np.arange(n).repeat(it.block_size),) * 2,
 }
+_KINDS = tomllib.loads((files("srcnn_tf") / "operations.toml").read_text(encoding="utf-8"))
 _POINTWISE, _OVER_AXIS, _WHOLE, _MOVING, _WEIGHTED = (
-    frozenset(names.split())
-    for names in (
-        # each pixel by itself
-        """Activation ReLU LeakyReLU PReLU ELU Identity Dropout SpatialDropout2D GaussianNoise
-        GaussianDropout BatchNormalization Rescaling Normalization Dense Average Concatenate Add
-        Subtract Multiply Divide TrueDivide Maximum Minimum Negative Absolute Square Sqrt Exp Power
-        Clip Cast Relu Relu6 LeakyRelu Elu Selu Gelu Silu Sigmoid HardSigmoid HardSilu Softplus
-        Tanh""",
-        # everything along an axis
-        "LayerNormalization RMSNormalization UnitNormalization Softmax Mean Sum Max Min",
-        # the whole image
-        "GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization",
-        # no multiply-adds; their reach is not known
-        "Reshape Flatten Permute Transpose GetItem Split Stack ExpandDims Squeeze",
-        # multiply-adds that count
-        "Conv2D DepthwiseConv2D SeparableConv2D Conv2DTranspose Deconvolution Dense",
-    )
+    frozenset(_KINDS[kind]) for kind in ("pointwise", "over_axis", "whole", "moving", "weighted")
 )
 _UNCOUNTED = _POINTWISE | _OVER_AXIS | _WHOLE | _MOVING | _WINDOWS.keys()

@@ -2,7 +2,9 @@
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import field, fields
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -52,3 +54,15 @@ def check_choice(name: str, value: Any, known: Iterable) -> None:
     if not any(isinstance(value, type(one)) and value == one for one in known):
         choices = ", ".join(map(str, known))
         raise ValueError(f"unknown {name} {value!r}: choose one of {choices}")
+
+
+def held(default: Any, check: Callable, **how: Any) -> Any:
+    """Make a dataclass field of a default and what it is held to: `check(name, value, **how)`."""
+    return field(default=default, metadata={"check": partial(check, **how)})
+
+
+def check_fields(instance: Any) -> None:
+    """Raise a ValueError unless every field of a dataclass is what it is held to."""
+    for each in fields(instance):
+        if "check" in each.metadata:
+            each.metadata["check"](each.name, getattr(instance, each.name))

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,13 +15,15 @@ import numpy as np
 from tqdm import tqdm
 
 from srcnn_tf import datasets
+from srcnn_tf.images.pixels import check_sides
 from srcnn_tf.images.resizing import resize
-from srcnn_tf.metrics import SSIM_WINDOW, Protocol, Scores, evaluate
+from srcnn_tf.metrics import SSIM_WINDOW, Protocol, psnr, ssim
 from srcnn_tf.networks import networks
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation
 from srcnn_tf.pairs.whole_images import image_pair
 from srcnn_tf.pretrained import available, load_pretrained, trained_scales
 from srcnn_tf.probes import multiply_adds
+from srcnn_tf.ranges import check_choice
 from srcnn_tf.upscaling import image_function
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -72,11 +75,9 @@ def published(method: str, name: str, scale: int) -> list[dict[str, str]]:
         Rows with the keys method, training_set, params, test_set, scale, psnr_y, ssim_y, source.
     """
     text = (files("srcnn_tf") / "published.csv").read_text(encoding="utf-8")
-    rows = [
-        row
-        for row in csv.DictReader(io.StringIO(text))
-        if (row["method"], row["test_set"], row["scale"]) == (method, name, str(scale))
-    ]
+    keys, wanted = ("method", "test_set", "scale"), [method, name, str(scale)]
+    table = csv.DictReader(io.StringIO(text))
+    rows = [row for row in table if [row[key] for key in keys] == wanted]
     return sorted(rows, key=lambda row: -float(row["psnr_y"]))
 
 
@@ -110,10 +111,8 @@ def run(
     names = methods() if names is None else list(dict.fromkeys(names))
     scales = list(dict.fromkeys(scales))
     for name in names:
-        if name not in methods() and not Path(name).exists():
-            raise ValueError(
-                f"unknown method {name!r}: there are {', '.join(methods())}, and what `train` wrote"
-            )
+        if not Path(name).exists():
+            check_choice("method", name, methods())
     trained = {name: trained_scales(name) for name in names if name not in INTERPOLATIONS}
     images = {}
     for name in sets:
@@ -131,34 +130,25 @@ def run(
     ]
     # SSIM's window, borders, and what is cut to reach a multiple of the scale.
     least = SSIM_WINDOW + 3 * max(scales, default=0)
-    for name, photographs in images.items():
-        for file, image in photographs.items():
-            if min(image.shape[:2]) < least:
-                raise ValueError(
-                    f"{file} of {name} has {image.shape[0]}×{image.shape[1]} pixels: to be scored "
-                    f"at ×{max(scales)} it must have {least} a side"
-                )
-    pairs, before = {}, None
+    for photographs in images.values():
+        check_sides(list(photographs.values()), least, list(photographs))
+
+    @lru_cache(1)  # the methods of one set and scale follow each other
+    def pairs_of(name: str, scale: int, channels: int) -> dict:
+        pairs = {}
+        for number, (file, image) in enumerate(images[name].items()):
+            own = min(channels, image.shape[2])  # a grey image has one in any case
+            pair = image_pair(image, scale, own, degradation, number)
+            pairs[file] = [part[None] for part in pair]
+        return pairs
+
     with tqdm(jobs, "benchmark", file=sys.stdout) as bar:
         for name, scale, method in bar:
             bar.set_postfix_str(f"{method} ×{scale} on {name}")
             model = load_pretrained(method, scale) if method in trained else None
-            channels = model.input_shape[-1] if model else 1
-            if before != (name, scale, channels):
-                pairs = _pairs(images[name], scale, channels, degradation)
-                before = (name, scale, channels)
+            pairs = pairs_of(name, scale, model.input_shape[-1] if model else 1)
             figures = published(method, name, scale) if degradation == BICUBIC else []
             yield _row(method, model, name, scale, pairs, figures[0] if figures else {})
-
-
-def _pairs(images: dict, scale: int, channels: int, degradation: Degradation) -> dict:
-    """Make (LR, HR) pairs, of luma or RGB; a grey image has one channel in any case."""
-    pairs = {}
-    for number, (file, image) in enumerate(images.items()):
-        own = min(channels, image.shape[2])
-        pair = image_pair(image, scale, own, degradation, number)
-        pairs[file] = tuple(one[None] for one in pair)
-    return pairs
 
 
 def _without_blanks(name: str, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -184,29 +174,32 @@ def _row(
     pairs: dict,
     figures: dict[str, str],
 ) -> Row:
-    watch = _Watch(image_function(model) if model else _interpolation(method, scale))
-    watch(next(iter(pairs.values()))[0])  # the first call traces the graph
-    watch.seconds = watch.pixels = 0
-    protocol = Protocol(border=scale)
-    scores = [evaluate(watch, [pair], protocol) for pair in pairs.values()]
-    exact = [file for file, score in zip(pairs, scores, strict=True) if np.isinf(score.psnr)]
+    enlarge = image_function(model) if model else _interpolation(method, scale)
+    enlarge(next(iter(pairs.values()))[0])  # the first call traces the graph
+    scores, seconds, pixels = {}, 0.0, 0
+    for file, (lr_image, hr_image) in pairs.items():
+        start = time.perf_counter()
+        sr_image = np.asarray(enlarge(lr_image))
+        seconds += time.perf_counter() - start
+        pixels += sr_image.shape[1] * sr_image.shape[2]
+        measured = (measure(hr_image, sr_image, Protocol(scale))[0] for measure in (psnr, ssim))
+        scores[file] = tuple(map(float, measured))
+    exact = [file for file, score in scores.items() if np.isinf(score[0])]
+    told = [score for file, score in scores.items() if file not in exact]
     if exact:
-        scores = [score for score in scores if np.isfinite(score.psnr)] or scores
-        all_of_them = len(exact) == len(pairs)
-        tqdm.write(
-            f"{name} ×{scale}: {method} restores {_named(exact, len(pairs))} without error; "
-            + ("its PSNR is infinite" if all_of_them else "they are left out of its means")
-        )
-    mean = Scores(*np.mean([(score.psnr, score.ssim) for score in scores], axis=0).tolist())
+        fate = "they are left out of its means" if told else "its PSNR is infinite"
+        restored = f"{method} restores {_named(exact, len(pairs))} without error"
+        tqdm.write(f"{name} ×{scale}: {restored}; {fate}")
+    mean_psnr, mean_ssim = np.mean(told or list(scores.values()), axis=0).tolist()
     return Row(
         method,
         name,
         scale,
-        mean.psnr,
-        mean.ssim,
+        mean_psnr,
+        mean_ssim,
         model.count_params() if model else 0,
         round(multiply_adds(model)) if model else 0,
-        watch.seconds * 1e9 / watch.pixels,
+        seconds * 1e9 / pixels,
         float(figures["psnr_y"]) if figures.get("psnr_y") else None,
         float(figures["ssim_y"]) if figures.get("ssim_y") else None,
         figures.get("training_set", ""),
@@ -222,20 +215,6 @@ def _interpolation(method: str, scale: int) -> Callable[[np.ndarray], np.ndarray
     return enlarge
 
 
-class _Watch:
-    """A function that enlarges, with a stopwatch and a count of the HR pixels it made."""
-
-    def __init__(self, enlarge: Callable):
-        self.enlarge, self.seconds, self.pixels = enlarge, 0.0, 0
-
-    def __call__(self, lr_images: np.ndarray) -> np.ndarray:
-        start = time.perf_counter()
-        sr_images = np.asarray(self.enlarge(lr_images))
-        self.seconds += time.perf_counter() - start
-        self.pixels += sr_images.shape[1] * sr_images.shape[2]
-        return sr_images
-
-
 def to_csv(rows: Sequence[Row]) -> str:
     """Return rows as CSV with a header line; what is not known stays empty."""
     text = io.StringIO()
@@ -246,24 +225,6 @@ def to_csv(rows: Sequence[Row]) -> str:
         values = asdict(row)
         writer.writerow(values | {name: round(values[name], n) for name, n in digits.items()})
     return text.getvalue()
-
-
-def from_csv(text: str) -> list[Row]:
-    """Return the rows that `to_csv` wrote."""
-    kinds: dict[str, Callable[[str], object]] = {
-        "scale": int,
-        "parameters": int,
-        "multiply_adds": int,
-        "psnr": float,
-        "ssim": float,
-        "ms_per_megapixel": float,
-        "published_psnr": lambda value: float(value) if value else None,
-        "published_ssim": lambda value: float(value) if value else None,
-    }
-    return [
-        Row(**{name: kinds.get(name, str)(value) for name, value in line.items()})  # type: ignore
-        for line in csv.DictReader(io.StringIO(text))
-    ]
 
 
 def to_text(rows: Sequence[Row]) -> str:

@@ -17,17 +17,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from srcnn_tf import training
 from srcnn_tf.environment import versions
 from srcnn_tf.files import write_file
-from srcnn_tf.training import (
-    History,
-    Recipe,
-    fit,
-    load_history,
-    reading,
-    recipe_as_json,
-    write_weights,
-)
 
 _OUTCOME, _END = "outcome.json", "end.weights.h5"
 _FULL_RUN = Path(__file__).parent / "full_run.json"
@@ -44,7 +36,7 @@ class Arm:
     """
 
     name: str
-    recipe: Recipe
+    recipe: training.Recipe
     build: Callable[[int], keras.Model]
 
 
@@ -62,7 +54,7 @@ class Outcome:
 
     arm: Arm
     seed: int
-    history: History
+    history: training.History
     error: str | None
     folder: Path | None
 
@@ -82,7 +74,7 @@ class Outcome:
             why = self.error or "of our full run, curves alone were kept"
             raise ValueError(f"{self.arm.name!r} has no weights to load: {why}")
         model = self.arm.build(self.seed)
-        with reading(self.folder / _END) as path:
+        with training.reading(self.folder / _END) as path:
             model.load_weights(path)
         return model
 
@@ -133,13 +125,13 @@ def run(
             error = None
             try:
                 keep = _KeepEnd(arm.build(seed), place / _END)
-                fit(model, train_images, validation_images, recipe, place, True, [keep])
+                training.fit(model, train_images, validation_images, recipe, place, True, [keep])
             except FloatingPointError as problem:
                 error = str(problem)
             write_file(place / _OUTCOME, json.dumps({"error": error}).encode(), overwrite=True)
-        with reading(place / _OUTCOME) as path:
+        with training.reading(place / _OUTCOME) as path:
             error = json.loads(path.read_text())["error"]
-        outcomes.append(Outcome(arm, seed, load_history(place), error, place))
+        outcomes.append(Outcome(arm, seed, training.load_history(place), error, place))
     return outcomes
 
 
@@ -152,7 +144,7 @@ class _KeepEnd(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         self.plain.set_weights(self.model.get_weights())
-        write_weights(self.path, self.plain)
+        training.write_weights(self.path, self.plain)
 
 
 def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
@@ -206,7 +198,7 @@ def to_json(about: str, outcomes: Sequence[Outcome]) -> str:
     return json.dumps({"about": about, "outcomes": rows}, ensure_ascii=False) + "\n"
 
 
-def _rounded(history: History) -> dict[str, list[float]]:
+def _rounded(history: training.History) -> dict[str, list[float]]:
     curves = {key: each for key, each in asdict(history).items() if key != "psnr_of"}
     return {key: [float(f"{v:.5g}") for v in each] for key, each in curves.items()}
 
@@ -219,13 +211,13 @@ def full_run(arms: Sequence[Arm]) -> tuple[str, list[Outcome]]:
     """
     stored = json.loads(_FULL_RUN.read_text(encoding="utf-8"))
     return stored["about"], [
-        Outcome(arm, row["seed"], History(**row["history"]), row["error"], None)
+        Outcome(arm, row["seed"], training.History(**row["history"]), row["error"], None)
         for arm in arms
         for row in stored["outcomes"].get(arm.name, ())
     ]
 
 
-def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
+def _key(recipe: training.Recipe, model: keras.Model, data: str) -> str:
     """Return a name for everything that decides what a run measures."""
     network = model.to_json()
     names = dict.fromkeys(re.findall(r'"name": ("[^"]+")', network))
@@ -236,7 +228,7 @@ def _key(recipe: Recipe, model: keras.Model, data: str) -> str:
         for variable in model.variables
     ]
     about = [
-        recipe_as_json(recipe),
+        training.recipe_as_json(recipe),
         network,
         variables,
         _digest(model.get_weights()),

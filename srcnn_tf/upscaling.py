@@ -12,14 +12,7 @@ from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from tqdm import tqdm
 
 from srcnn_tf.datasets import image_paths
-from srcnn_tf.images.io import (
-    FORMATS,
-    LONGEST_SIDE,
-    check_target,
-    not_held,
-    read_with_surroundings,
-    write_image,
-)
+from srcnn_tf.images import io
 from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.probes import graph_function, reach, scale_of
@@ -72,19 +65,15 @@ def upscale(
     result = np.empty((height * scale, width * scale, channels), dtype)
     # Which pixel stands at each place of the mirrored image, ..., 1, 0 | 0, 1, ...: networks pad
     # with zeros, which draws a frame around a picture.
-    mirrored = [np.pad(np.arange(side), overlap, "symmetric") for side in (height, width)]
-    kept = [min(side, tile - 2 * overlap) for side in (height, width)]
-    inside = tuple(slice(overlap * scale, (overlap + side) * scale) for side in kept)
-    corners = list(product(_starts(height, kept[0]), _starts(width, kept[1])))
-    for corner in tqdm(corners, "enlarging", file=sys.stdout, disable=not progress):
-        spans = list(zip(corner, kept, strict=True))
-        places = [
-            m[first : first + n + 2 * overlap]
-            for m, (first, n) in zip(mirrored, spans, strict=True)
-        ]
-        sr_tile = _enlarge(as_float(image[np.ix_(*places)]), model, scale, overlap)[inside]
-        place = tuple(slice(first * scale, (first + n) * scale) for first, n in spans)
-        result[place] = quantise(sr_tile, dtype)
+    rows, columns = (np.pad(np.arange(side), overlap, "symmetric") for side in (height, width))
+    h, w = (min(side, tile - 2 * overlap) for side in (height, width))
+    inner = slice(overlap * scale, -overlap * scale)
+    corners = list(product(_starts(height, h), _starts(width, w)))
+    for top, left in tqdm(corners, "enlarging", file=sys.stdout, disable=not progress):
+        seen = np.ix_(rows[top : top + h + 2 * overlap], columns[left : left + w + 2 * overlap])
+        sr_tile = _enlarge(as_float(image[seen]), model, scale, overlap)[inner, inner]
+        y, x = top * scale, left * scale
+        result[y : y + h * scale, x : x + w * scale] = quantise(sr_tile, dtype)
     return result
 
 
@@ -135,9 +124,8 @@ def _run(model: keras.Model, image: np.ndarray, scale: int, seen: int) -> np.nda
     sr_image = image_function(model)(image[None])[0].clip(-1, 2)  # untrained, it may go far
     window = (2 * seen + 1, 2 * seen + 1, 1)
     flat = maximum_filter(image, window) == minimum_filter(image, window)
-    flat, kept = (
-        it.repeat(scale, 0).repeat(scale, 1) for it in (flat.all(2, keepdims=True), image)
-    )
+    flat = flat.all(2, keepdims=True)
+    flat, kept = (pixels.repeat(scale, 0).repeat(scale, 1) for pixels in (flat, image))
     return np.where(flat, kept, sr_image)
 
 
@@ -168,27 +156,25 @@ def upscale_file(
         FileExistsError: the target is there and `overwrite` is false.
         ValueError: the source is no whole image; the target's format cannot hold the result.
     """
-    check_target(target, overwrite)
-    image, around = read_with_surroundings(source)
-    kind = FORMATS[Path(target).suffix.lower()]
+    io.check_target(target, overwrite)
+    image, around = io.read_with_surroundings(source)
+    kind = io.FORMATS[Path(target).suffix.lower()]
     if image.shape[2] == 4 and kind in ("JPEG", "BMP"):
-        raise ValueError(
-            f"{source} has an alpha channel, which only .png, .webp and .tif hold, not {target}"
-        )
+        raise ValueError(f"{source} has an alpha channel: only .png, .webp and .tif hold it")
     size = [side * scale_of(model) for side in image.shape[:2]]
-    if max(size) > LONGEST_SIDE.get(kind, max(size)):
+    if max(size) > io.LONGEST_SIDE.get(kind, max(size)):
         raise ValueError(
-            f"{target} would be {size[0]}×{size[1]} pixels; {kind} holds {LONGEST_SIDE[kind]} a "
+            f"{target} would be {size[0]}×{size[1]} pixels; {kind} holds {io.LONGEST_SIDE[kind]} a "
             "side: write a .png"
         )
     if around.bits == 16:
         print(f"{source} holds 16 bits a channel; {target} will hold 8")
     for remark in around.remarks:
         print(f"{source} {remark}")
-    for what in not_held(target, around):
+    for what in io.not_held(target, around):
         print(f"{source} has {what}, which {target} cannot hold")
     sr_image = upscale(image, model, np.uint8, progress=progress)
-    write_image(target, sr_image, overwrite, around.profile, around.dpi, around.chunks)
+    io.write_image(target, sr_image, overwrite, around)
     return sr_image.shape[0] * sr_image.shape[1]
 
 

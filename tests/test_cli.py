@@ -13,6 +13,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import readme_table
 
 import srcnn_tf
 from srcnn_tf import cli, datasets, pretrained, score_table
@@ -45,7 +46,7 @@ def test_train_writes_weights_and_a_card_and_resumes(tmp_path, capsys):
 
     before = weights.read_bytes()
     assert main([*command, "--steps", "30"]) == 2
-    assert "resume the run in" in capsys.readouterr().err
+    assert "resume the run" in capsys.readouterr().err
     assert weights.read_bytes() == before
     assert main([*command, "--steps", "30", "--resume"]) == 0
     card = json.loads((tmp_path / "out" / "fsrcnn-s-x2.json").read_text())
@@ -133,7 +134,7 @@ def test_finished_weights_are_not_replaced_by_a_run_from_nothing(tmp_path, capsy
     weights = tmp_path / "fsrcnn-s-x2.weights.h5"
     weights.write_bytes(b"finished")
     assert main([*TRAIN, "--out", str(tmp_path), "--steps", "2", "--resume"]) == 2
-    assert "exists and is kept" in capsys.readouterr().err
+    assert "exists: choose another" in capsys.readouterr().err
     assert weights.read_bytes() == b"finished"
 
 
@@ -259,15 +260,15 @@ def test_where_to_write_may_be_a_folder_that_is_there(tmp_path, photograph, caps
     assert main(["upscale", str(photograph), str(tmp_path / "out")]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["photo_x3.png"]
     for words, message in [
-        ([str(tmp_path / "kept.txt")], "kept.txt is a file, and must be a folder"),
-        ([str(tmp_path / "kept.txt" / "out")], "kept.txt is a file, and must be a folder"),
+        ([str(tmp_path / "kept.txt")], "kept.txt is a file, no folder"),
+        ([str(tmp_path / "kept.txt" / "out")], "kept.txt is a file, no folder"),
         ([str(tmp_path), "--overwrite"], "would be enlarged into itself"),
     ]:
         (tmp_path / "kept.txt").write_text("dear")
         assert main(["upscale", str(tmp_path), *words]) == 2
         assert message in capsys.readouterr().err
     assert main([*TRAIN, "--steps", "2", "--out", str(tmp_path / "kept.txt")]) == 2
-    assert "kept.txt is a file, and must be a folder" in capsys.readouterr().err
+    assert "kept.txt is a file, no folder" in capsys.readouterr().err
     assert (tmp_path / "kept.txt").read_text() == "dear"
 
 
@@ -315,7 +316,7 @@ def test_what_is_measured_before_a_stop_is_in_the_file(tmp_path, monkeypatch, ca
 
     monkeypatch.setattr(score_table, "run", stopped)
     assert main([*BENCHMARK, "--csv", str(tmp_path / "table.csv")]) == 130
-    (row,) = score_table.from_csv((tmp_path / "table.csv").read_text())
+    (row,) = readme_table.from_csv((tmp_path / "table.csv").read_text())
     assert row.method == "nearest"
     assert "samples    ×4    nearest" in capsys.readouterr().out
 

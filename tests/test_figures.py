@@ -96,9 +96,8 @@ def test_signed_maps_have_symmetric_scales():
 
 @pytest.mark.parametrize("columns", [0, 2.5, None])
 def test_columns_are_counted(columns):
-    for draw in (figures.image_grid, lambda it, n: figures.comparison(it, (0, 0, 5, 5), columns=n)):
-        with pytest.raises(ValueError, match=r"columns is .*: it must be a whole number of at le"):
-            draw({"a": IMAGE}, columns)
+    with pytest.raises(ValueError, match=r"columns is .*: it must be a whole number of at least 1"):
+        figures.image_grid({"a": IMAGE}, columns)
 
 
 def test_figures_are_closed_so_that_a_notebook_shows_them_once():

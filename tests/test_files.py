@@ -17,7 +17,7 @@ def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     target, link = tmp_path / "target.png", tmp_path / "link.png"
     target.write_bytes(b"old")
     link.symlink_to(target.name)
-    with pytest.raises(FileExistsError, match=r"link\.png exists and is kept"):
+    with pytest.raises(FileExistsError, match=r"link\.png exists; overwrite=True"):
         write_file(link, b"new")
     write_file(link, b"new", overwrite=True)
     assert link.is_symlink()

@@ -262,7 +262,7 @@ def test_a_large_profile_and_what_a_png_says_of_its_colours_are_read_and_written
     around = io.read_with_surroundings(tmp_path / "a.png")[1]
     assert (around.bits, around.profile, around.remarks) == (8, profile, ())
     assert dict(around.chunks) == chunks
-    write_image(tmp_path / "b.png", noise(5, 6, 3), profile=SRGB, chunks=around.chunks)
+    write_image(tmp_path / "b.png", noise(5, 6, 3), False, around._replace(profile=SRGB))
     again = io.read_with_surroundings(tmp_path / "b.png")[1]
     assert (again.profile, dict(again.chunks)) == (SRGB, chunks)
 
@@ -270,7 +270,7 @@ def test_a_large_profile_and_what_a_png_says_of_its_colours_are_read_and_written
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tif"])
 def test_profile_and_resolution_are_written_where_the_format_holds_them(tmp_path, suffix):
     around = io.Surroundings(profile=SRGB, dpi=(300, 150), chunks={b"gAMA": bytes(4)})
-    write_image(tmp_path / f"a{suffix}", noise(5, 6, 3), False, *around[1:4])
+    write_image(tmp_path / f"a{suffix}", noise(5, 6, 3), False, around)
     read = io.read_with_surroundings(tmp_path / f"a{suffix}")[1]
     lost = io.not_held(tmp_path / f"a{suffix}", around)
     assert read.profile == (None if "a colour profile" in lost else SRGB)
@@ -294,12 +294,12 @@ def test_grey_with_alpha_keeps_its_profile(tmp_path, suffix):
     Image.fromarray(grey, "LA").save(tmp_path / f"a{suffix}", icc_profile=GREY)
     image, around = io.read_with_surroundings(tmp_path / f"a{suffix}")
     assert around.profile == GREY
-    write_image(tmp_path / f"b{suffix}", image, profile=GREY)
+    write_image(tmp_path / f"b{suffix}", image, around=io.Surroundings(profile=GREY))
     with Image.open(tmp_path / f"b{suffix}") as written:
         assert (written.mode, written.info["icc_profile"]) == ("LA", GREY)
         np.testing.assert_array_equal(np.asarray(written), grey)
     assert io.not_held("b.webp", around) == ["a profile for grey"]
-    write_image(tmp_path / "b.webp", image, profile=GREY)
+    write_image(tmp_path / "b.webp", image, around=io.Surroundings(profile=GREY))
     with Image.open(tmp_path / "b.webp") as written:
         assert "icc_profile" not in written.info
 
@@ -532,9 +532,9 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch, side):
         (np.linspace(0, 255, 48).reshape(4, 4, 3), "from 0 to 255.*divide 8-bit values by 255"),
         (np.ma.masked_less(np.ones((4, 4, 3)), 2), "masked pixels"),
         (np.full((4, 4, 3), 7), "must be floats in .*not int64"),
-        (np.zeros((4, 4, 2)), r"shape \(4, 4, 2\) as PNG"),
-        (np.zeros((0, 4, 3)), r"shape \(0, 4, 3\) as PNG"),
-        (np.zeros((1, 4, 4, 3)), r"shape \(1, 4, 4, 3\) as PNG"),
+        (np.zeros((4, 4, 2)), r"the PNG image has shape \(4, 4, 2\)"),
+        (np.zeros((0, 4, 3)), r"the PNG image has shape \(0, 4, 3\)"),
+        (np.zeros((1, 4, 4, 3)), r"the PNG image has shape \(1, 4, 4, 3\)"),
     ],
 )
 def test_what_is_no_image_is_not_written(tmp_path, pixels, message):
@@ -552,8 +552,8 @@ def test_what_is_no_image_is_not_written(tmp_path, pixels, message):
             r"a\.gif: its suffix must be one of \.png, .*\.webp, \.tif, \.tiff",
         ),
         ("a", noise(4, 4, 3), "its suffix must be one of"),
-        ("a.jpg", noise(4, 4, 4), r"shape \(4, 4, 4\) as JPEG"),
-        ("a.bmp", noise(4, 4, 4), r"shape \(4, 4, 4\) as BMP"),
+        ("a.jpg", noise(4, 4, 4), r"the JPEG image has shape \(4, 4, 4\)"),
+        ("a.bmp", noise(4, 4, 4), r"the BMP image has shape \(4, 4, 4\)"),
         ("a.jpg", noise(4, 4, 3, dtype=np.uint16), "JPEG holds 8 bits"),
     ],
 )
@@ -566,7 +566,7 @@ def test_what_a_format_cannot_hold_is_not_written(tmp_path, name, pixels, messag
 def test_a_file_is_kept_unless_overwriting_is_asked_for(tmp_path):
     path = tmp_path / "mine.png"
     path.write_bytes(b"precious")
-    with pytest.raises(FileExistsError, match=r"mine\.png exists and is kept.*overwrite=True"):
+    with pytest.raises(FileExistsError, match=r"mine\.png exists; overwrite=True"):
         write_image(path, noise(4, 4, 3))
     assert path.read_bytes() == b"precious"
 
@@ -745,7 +745,7 @@ def test_every_function_takes_the_same_images_and_refuses_the_same(function):
         (np.ma.masked_equal(pixels, pixels[2, 3, 0]), "masked pixels"),
         (pixels.astype(int), "floats in .*uint8 or uint16, not int64"),
         (Image.fromarray(pixels).convert("CMYK"), "Pillow image of mode CMYK"),
-        ("photo.png", "must be an array of numbers, not str; images.read_image reads a file"),
+        ("photo.png", "must be an array of numbers, not str; read_image reads a file"),
     ):
         with pytest.raises(ValueError, match=message):
             function(bad)

@@ -50,7 +50,7 @@ def test_batches_repeat_and_resume(noise):
 
 @pytest.mark.parametrize(("scales", "batch"), [((2, 3, 4), 16), ((), 6)])
 def test_a_batch_must_be_divisible(noise, scales, batch):
-    with pytest.raises(ValueError, match="must be a multiple of their number"):
+    with pytest.raises(ValueError, match="no multiple of the number of scales"):
         mixed_scale_crops([noise], scales, 24, batch)
 
 

@@ -82,7 +82,9 @@ def test_builders_refuse_what_they_cannot_build(builder, scale, options, message
 
 
 def test_an_unknown_name_lists_the_table():
-    with pytest.raises(ValueError, match=f"unknown model 'nosuch': there are {', '.join(NAMES)}"):
+    with pytest.raises(
+        ValueError, match=f"unknown model 'nosuch': choose one of {', '.join(NAMES)}"
+    ):
         build("nosuch", 3)
 
 

@@ -389,16 +389,14 @@ def test_a_crop_must_be_a_multiple_of_the_scale(route):
 @pytest.mark.parametrize("route", ROUTES)
 def test_images_smaller_than_the_crop_are_named(route):
     photographs = [noise(60, 60, 3), noise(23, 60, 3), noise(1, 1, 3), noise(60, 60, 1)]
-    with pytest.raises(
-        ValueError, match=r"2 of 4 .* crop of 24×24 pixels: number 2 \(23×60\)"
-    ) as e:
+    with pytest.raises(ValueError, match=r"2 of 4 .* than 24×24 pixels: number 2 \(23×60\)") as e:
         route(photographs, 2, 24)
     assert "number 3 (1×1)" in str(e.value)
 
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_no_images_are_an_error(route):
-    with pytest.raises(ValueError, match="there are no images to cut crops from"):
+    with pytest.raises(ValueError, match="there are no images"):
         route([], 2, 24)
 
 
@@ -467,7 +465,7 @@ def test_degrade_wants_an_image_whose_sides_the_scale_divides():
     with pytest.raises(ValueError, match=r"an image is \[h, w, c\].*\(24, 24\)"):
         pairs.degrade(noise(24, 24), 2)
     for channels in (2, 5):
-        with pytest.raises(ValueError, match=r"c = 1, 3 or 4; hr_image has shape"):
+        with pytest.raises(ValueError, match=r"c = 1 or 3 or 4; hr_image has shape"):
             pairs.degrade(noise(24, 24, channels), 2)
     with pytest.raises(ValueError, match="c = 1 or 3; hr_image has shape"):
         pairs.degrade(noise(24, 24, 4), 2, pairs.Degradation(jpeg_quality=50))

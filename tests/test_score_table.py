@@ -72,7 +72,7 @@ def test_a_set_out_of_reach_is_said_and_skipped(monkeypatch, capsys):
 
 
 def test_bad_names_are_told():
-    with pytest.raises(ValueError, match=r"unknown method 'nosuch': there are nearest, .*fsrcnn"):
+    with pytest.raises(ValueError, match=r"unknown method 'nosuch': .* nearest, .*fsrcnn"):
         list(score_table.run(["nosuch"], ["samples"]))
     with pytest.raises(ValueError, match="unknown image set 'set6'"):
         list(score_table.run(["nearest"], ["set6"]))
@@ -82,7 +82,7 @@ def test_bad_names_are_told():
 
 def test_an_image_too_small_is_told_before_any_work(tmp_path, capsys):
     write_image(tmp_path / "small.png", np.eye(30, 19))
-    with pytest.raises(ValueError, match=r"small\.png of .* has 30×19 pixels.* 20 a side"):
+    with pytest.raises(ValueError, match=r"than 20×20 pixels: .*small\.png \(30×19\)"):
         list(score_table.run(["nearest"], ["samples", str(tmp_path)], [2, 3]))
     assert capsys.readouterr().out == ""
     (row,) = score_table.run(["nearest", "nearest"], [str(tmp_path)], [2, 2])
@@ -128,7 +128,7 @@ def test_rows_survive_their_file_and_show_in_a_terminal():
         "fsrcnn", "set5", 3, 33.25, 0.914, 12809, 1385, 250.0, 33.16, None, "T91", "p"
     )
     bare = dataclasses.replace(row, published_psnr=None, published_data="", source="")
-    assert score_table.from_csv(score_table.to_csv([row, bare])) == [row, bare]
+    assert readme_table.from_csv(score_table.to_csv([row, bare])) == [row, bare]
     header, _, first, second = score_table.to_text([row, bare]).splitlines()
     assert header.split()[:4] == ["set", "scale", "method", "PSNR"]
     assert first.split()[:5] == ["set5", "×3", "fsrcnn", "33.25", "0.9140"]

@@ -20,6 +20,7 @@ from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn
 from srcnn_tf.pairs import evaluation_pairs
 from srcnn_tf.studies import Arm
+from srcnn_tf.training import History
 
 SHORT = replace(RECIPE, steps=4, steps_per_epoch=2)
 WILD = replace(SHORT, optimizer="sgd", learning_rate=1e18, clipnorm=None, schedule="constant")
@@ -217,7 +218,7 @@ def test_names_that_keras_makes_up_change_nothing(tmp_path, capsys):
 
 
 def outcome(name, seed, psnr, folder=None):
-    history = studies.History([10, 20], [1.0, 2.0], [0.1, 0.1], [psnr + 1, psnr])
+    history = History([10, 20], [1.0, 2.0], [0.1, 0.1], [psnr + 1, psnr])
     return studies.Outcome(Arm(name, SHORT, small), seed, history, None, folder)
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 import srcnn_tf
 from srcnn_tf import datasets
 from srcnn_tf.images import quantise, read_image, resize, rgb_to_ycbcr, write_image
-from srcnn_tf.images.io import read_with_surroundings
+from srcnn_tf.images.io import Surroundings, read_with_surroundings
 from srcnn_tf.models import build, fsrcnn, srcnn
 from srcnn_tf.networks import networks
 from srcnn_tf.pairs import image_pair
@@ -169,7 +169,7 @@ def test_a_network_for_rgb_sees_the_colours(photograph):
     ("image", "options", "message"),
     [
         (np.zeros((4, 4), np.float32), {}, r"shape \(4, 4\)"),
-        (np.zeros((4, 4, 2), np.float32), {}, "c = 1, 3 or 4"),
+        (np.zeros((4, 4, 2), np.float32), {}, "c = 1 or 3 or 4"),
         (np.zeros((0, 4, 1), np.float32), {}, "shape"),
         (np.full((4, 4, 1), 7.0), {}, "divide 8-bit values by 255"),
         (
@@ -254,7 +254,7 @@ def test_the_icc_profile_is_kept(tmp_path, photograph, bicubic, suffix):
 def test_what_a_file_says_of_its_pixels_is_kept_or_its_loss_is_said(tmp_path, bicubic, capsys):
     pixels = np.full((6, 7, 3), 90, np.uint8)
     chunks = {b"gAMA": (100_000).to_bytes(4, "big")}
-    write_image(tmp_path / "a.png", pixels, dpi=(300, 300), chunks=chunks)
+    write_image(tmp_path / "a.png", pixels, around=Surroundings(dpi=(300, 300), chunks=chunks))
     upscale_file(tmp_path / "a.png", tmp_path / "b.png", bicubic, progress=False)
     around = read_with_surroundings(tmp_path / "b.png")[1]
     assert (dict(around.chunks), around.dpi) == (chunks, pytest.approx((300, 300), abs=0.02))
@@ -323,7 +323,7 @@ def test_nothing_is_left_behind_where_writing_fails(tmp_path, photograph, bicubi
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
 def test_alpha_needs_a_format_that_holds_it(tmp_path, photograph, bicubic, suffix):
     source = kinds(tmp_path, photograph)["rgba"][0]
-    with pytest.raises(ValueError, match=r"alpha channel, which only \.png, \.webp and \.tif hold"):
+    with pytest.raises(ValueError, match=r"alpha channel: only \.png, \.webp and \.tif hold it"):
         upscale_file(source, tmp_path / f"out{suffix}", bicubic)
 
 
@@ -377,7 +377,7 @@ def test_a_full_disk_ends_a_folder_and_a_file_that_cannot_be_written_does_not(
                 raise OSError(code, "no")
             path.touch()
 
-        monkeypatch.setattr("srcnn_tf.upscaling.write_image", write)
+        monkeypatch.setattr("srcnn_tf.images.io.write_image", write)
 
     fail(errno.EACCES)
     with pytest.raises(ValueError, match="1 of 2 files were not enlarged"):
@@ -399,7 +399,7 @@ def test_what_jpeg_and_bmp_cannot_hold_is_said(tmp_path, photograph, bicubic, ca
     write_image(tmp_path / "wide.png", np.zeros((1, 32751)))
     with pytest.raises(ValueError, match="JPEG holds 65500 a side"):
         upscale_file(tmp_path / "wide.png", tmp_path / "out.jpg", bicubic)
-    write_image(tmp_path / "a.png", photograph, profile=SRGB)
+    write_image(tmp_path / "a.png", photograph, around=Surroundings(profile=SRGB))
     upscale_file(tmp_path / "a.png", tmp_path / "out.bmp", bicubic)
     assert "colour profile" in capsys.readouterr().out
 

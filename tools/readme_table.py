@@ -1,6 +1,8 @@
 """Write the results table of the README from what the benchmark measured: `make results`."""
 
 import argparse
+import csv
+import io
 import re
 import sys
 from collections.abc import Sequence
@@ -9,11 +11,24 @@ from pathlib import Path
 from srcnn_tf.metrics import Scores
 from srcnn_tf.networks import shipped
 from srcnn_tf.scales import SCALES
-from srcnn_tf.score_table import Row, from_csv
+from srcnn_tf.score_table import Row
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 SETS = ("set5", "set14")
+
+
+def from_csv(text: str) -> list[Row]:
+    """Return the rows that `score_table.to_csv` wrote."""
+    kinds = {
+        **dict.fromkeys(["scale", "parameters", "multiply_adds"], int),
+        **dict.fromkeys(["psnr", "ssim", "ms_per_megapixel"], float),
+        **dict.fromkeys(["published_psnr", "published_ssim"], lambda v: float(v) if v else None),
+    }
+    return [
+        Row(**{name: kinds.get(name, str)(value) for name, value in line.items()})
+        for line in csv.DictReader(io.StringIO(text))
+    ]
 
 
 def table(rows: list[Row]) -> str:

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from srcnn_tf import datasets
 from srcnn_tf.checks.answers import Wrong, array, call, demand, exercise, number
+from srcnn_tf.checks.toy_network import MOMENTA, SCHEDULES, score, walk
 from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.pairs import image_pair
-from srcnn_tf.toy_network import MOMENTA, SCHEDULES, score, walk
 
 _SCORED = Protocol(border=2)
 

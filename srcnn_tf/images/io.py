@@ -6,7 +6,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from srcnn_tf.files import check_place, write_file
 from srcnn_tf.images.damage import check_jpeg, png_chunk, sound_png
-from srcnn_tf.images.pixels import as_array, to_bytes
+from srcnn_tf.images.pixels import to_bytes, with_channels
 
 FORMATS = {
     **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG"},
@@ -39,16 +39,9 @@ _BEGINNINGS = (
     rb"|(?P<PSD>8BPS)|.{,200}(?P<SVG><svg)"
 )
 
-# What an EXIF orientation asks of the stored pixels before they are shown.
-_ORIENT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a.swapaxes(0, 1)[:, ::-1],
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: a.swapaxes(0, 1)[::-1],
-}
+# What makes pixels stored with an EXIF orientation upright: which are mirrored, from side to side,
+# and by how many quarters they are turned to the left then.
+_MIRRORED, _QUARTERS = (2, 4, 5, 7), {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS, _TIFF_COLOURS, _TIFF_PLANES, _TIFF_EXTRA = 258, 262, 284, 338
 _PNG_COLOURS = (b"cICP", b"mDCV", b"cLLI", b"sRGB", b"gAMA", b"cHRM")
@@ -70,6 +63,9 @@ class Surroundings(NamedTuple):
     dpi: tuple[float, float] | None = None
     chunks: Mapping[bytes, bytes] = MappingProxyType({})
     remarks: tuple[str, ...] = ()
+
+
+NOTHING = Surroundings()
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -169,7 +165,8 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
             dpi = _dpi(image, chunks)
     # In float32 at once: by way of float64 it takes more time, and twice the memory.
     pixels = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
-    pixels = np.ascontiguousarray(_ORIENT.get(orientation, lambda a: a)(pixels))
+    pixels = pixels[:, ::-1] if orientation in _MIRRORED else pixels
+    pixels = np.ascontiguousarray(np.rot90(pixels, _QUARTERS.get(orientation, 0)))
     colours = {kind: chunks[kind] for kind in _PNG_COLOURS if chunks.get(kind)}
     return pixels, Surroundings(16 if depth == 16 else 8, profile, dpi, colours, tuple(remarks))
 
@@ -237,9 +234,7 @@ def write_image(
     path: str | Path,
     image: np.ndarray,
     overwrite: bool = False,
-    profile: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    chunks: Mapping[bytes, bytes] = MappingProxyType({}),
+    around: Surroundings = NOTHING,
 ) -> None:
     """Write an image file, whole or not at all.
 
@@ -253,11 +248,9 @@ def write_image(
             rounded to 8 bits, with a network's overshoot clipped; uint8 is written as it is, uint16
             to 16-bit PNG or TIFF.
         overwrite: replace a file that is there.
-        profile: ICC profile of 8-bit pixels; with one for grey, 4 channels are written as grey and
-            alpha.
-        dpi: pixels per inch, across and down, of 8-bit pixels.
-        chunks: of a PNG file, by name; see `Surroundings`. `not_held` tells which of these three a
-            format cannot hold: there they are left out.
+        around: what the file says of 8-bit pixels: profile, dpi, a PNG file's chunks. `not_held`
+            tells which of these a format cannot hold: there they are left out. With a profile for
+            grey, 4 channels are written as grey and alpha.
 
     Raises:
         FileExistsError: the file is there and `overwrite` is false.
@@ -269,15 +262,8 @@ def write_image(
     path = Path(path)
     check_target(path, overwrite)
     kind = FORMATS[path.suffix.lower()]
-    image = as_array(image)
-    if image.ndim == 2:
-        image = image[..., None]
     channels = (1, 3) if kind in ("JPEG", "BMP") else (1, 3, 4)
-    if image.ndim != 3 or image.shape[2] not in channels or 0 in image.shape:
-        raise ValueError(
-            f"cannot write an array of shape {image.shape} as {kind}: "
-            f"it must be [h, w, c] with c one of {channels}"
-        )
+    image = with_channels(image, f"the {kind} image", channels)
     if image.dtype == np.uint16:
         if kind not in ("PNG", "TIFF"):
             raise ValueError(f"{kind} holds 8 bits: write 16-bit images as .png, or divide by 257")
@@ -286,17 +272,16 @@ def write_image(
     else:
         buffer = io.BytesIO()
         pixels = to_bytes(image)
-        if image.shape[2] == 4 and _is_for_grey(profile):
+        if image.shape[2] == 4 and _is_for_grey(around.profile):
             pixels = pixels[..., [0, 3]]
-        options = _OPTIONS.get(kind, {}) | ({"dpi": dpi} if dpi else {})
-        if not (kind == "WEBP" and _is_for_grey(profile)):  # its pixels are RGB
-            options["icc_profile"] = profile
-        Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
-            buffer, kind, **options
-        )
+        options = _OPTIONS.get(kind, {}) | ({"dpi": around.dpi} if around.dpi else {})
+        if not (kind == "WEBP" and _is_for_grey(around.profile)):  # its pixels are RGB
+            options["icc_profile"] = around.profile
+        pixels = pixels.squeeze(2) if pixels.shape[2] == 1 else pixels
+        Image.fromarray(pixels).save(buffer, kind, **options)
         data = buffer.getvalue()
     if kind == "PNG":  # whose first 33 bytes are signature and header
-        data = data[:33] + b"".join(map(png_chunk, chunks.keys(), chunks.values())) + data[33:]
+        data = data[:33] + b"".join(png_chunk(*part) for part in around.chunks.items()) + data[33:]
     write_file(path, data, overwrite)
 
 

@@ -17,10 +17,8 @@ from srcnn_tf.ranges import check_number
 OVERSHOOT = 10
 
 # BT.601 studio swing: RGB in [0, 1] to luma in [16, 235] / 255 and chroma in [16, 240] / 255.
-_TO_YCBCR = (
-    np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]])
-    / 255
-)
+_TO_YCBCR = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112], [112, -93.786, -18.214]])
+_TO_YCBCR /= 255
 _YCBCR_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
 
 
@@ -59,23 +57,22 @@ def as_array(image: Any, name: str = "this image", channels: Sequence[int] = ())
         raise ValueError(f'{name} is a Pillow image of mode {mode}: convert it, .convert("RGB")')
     pixels = np.asarray(image)
     if pixels.dtype.kind in "OSU":
-        raise ValueError(
-            f"{name} must be an array of numbers, not {type(image).__name__}; "
-            "images.read_image reads a file"
-        )
+        kind = type(image).__name__
+        raise ValueError(f"{name} must be an array of numbers, not {kind}; read_image reads a file")
     if channels and (pixels.ndim != 3 or pixels.shape[2] not in channels or 0 in pixels.shape):
-        raise ValueError(
-            f"an image is [h, w, c] with c = {', '.join(map(str, channels[:-1]))} or "
-            f"{channels[-1]}; {name} has shape {pixels.shape}"
-        )
+        some = " or ".join(map(str, channels))
+        raise ValueError(f"an image is [h, w, c] with c = {some}; {name} has shape {pixels.shape}")
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
+def with_channels(image: Any, name: str = "this image", channels: Sequence[int] = (1, 3, 4)) -> Any:
+    """Return an image `[h, w]` or `[h, w, c]` as `[h, w, c]`; see `as_array`."""
+    image = as_array(image, name)
+    return as_array(image[..., None] if image.ndim == 2 else image, name, channels)
+
+
 def as_float(
-    image: Any,
-    name: str = "this image",
-    overshoot: bool = False,
-    channels: Sequence[int] = (),
+    image: Any, name: str = "this image", overshoot: bool = False, channels: Sequence[int] = ()
 ) -> np.ndarray:
     """Return pixels as float32 in [0, 1], whatever their type: the gate of all that takes images.
 
@@ -121,6 +118,29 @@ def as_float_or_tensor(image: Any, name: str = "this image", overshoot: bool = F
     return image
 
 
+def check_sides(
+    images: Sequence[np.ndarray], least: int, names: Sequence[str] = (), what: str = "images"
+) -> None:
+    """Raise a ValueError if there are no images, or some are too small; it names these.
+
+    Args:
+        images: `[h, w, c]`.
+        least: pixels that each side must have.
+        names: of the images; the default is their numbers from 1 up.
+        what: the error calls them all.
+    """
+    if not images:
+        raise ValueError(f"there are no {what}: give at least one")
+    names = names or [f"number {n}" for n in range(1, len(images) + 1)]
+    sizes = [(name, *image.shape[:2]) for name, image in zip(names, images, strict=True)]
+    small = [f"{name} ({h}×{w})" for name, h, w in sizes if min(h, w) < least]
+    if small:
+        raise ValueError(
+            f"{len(small)} of {len(images)} {what} are smaller than {least}×{least} pixels: "
+            f"{', '.join(small[:5])}; leave them out"
+        )
+
+
 def quantise(image: np.ndarray, dtype: type = np.float32) -> np.ndarray:
     """Clip to [0, 1] and round to the 256 levels of an 8-bit file.
 
@@ -132,11 +152,9 @@ def quantise(image: np.ndarray, dtype: type = np.float32) -> np.ndarray:
         ValueError: see `as_float`.
     """
     levels = np.rint(np.clip(as_float(image, overshoot=True), 0, 1) * 255)
-    return (
-        levels.astype(np.uint8)
-        if np.dtype(dtype) == np.uint8
-        else (levels / 255).astype(np.float32)
-    )
+    if np.dtype(dtype) == np.uint8:
+        return levels.astype(np.uint8)
+    return (levels / 255).astype(np.float32)
 
 
 def rgb_to_ycbcr(image: np.ndarray) -> np.ndarray:
@@ -223,7 +241,5 @@ def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
         raise ValueError(f"an image is [h, w, c]; this array has shape {image.shape}")
     height, width = image.shape[0] // scale * scale, image.shape[1] // scale * scale
     if not (height and width):
-        raise ValueError(
-            f"an image of {image.shape[0]}×{image.shape[1]} pixels is too small for scale {scale}"
-        )
+        raise ValueError(f"{image.shape[0]}×{image.shape[1]} pixels is too small for scale {scale}")
     return image[:height, :width]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from srcnn_tf.images.pixels import as_array, as_float
-from srcnn_tf.ranges import check_number
+from srcnn_tf.ranges import check_choice, check_number
 
 
 def _box(x: np.ndarray) -> np.ndarray:
@@ -57,8 +57,7 @@ def resize_weights(
 
     Derived in lesson 01.
     """
-    if method not in _KERNELS:
-        raise ValueError(f"unknown method {method!r}: choose one of {', '.join(_KERNELS)}")
+    check_choice("method", method, _KERNELS)
     for name, pixels in (("size", size), ("new_size", new_size)):
         check_number(name, pixels, whole=True, least=1)
     kernel, width = _KERNELS[method]
@@ -76,10 +75,7 @@ def resize_weights(
 
 
 def resize(
-    image: np.ndarray,
-    size: tuple[int, int],
-    method: str = "bicubic",
-    antialias: bool = True,
+    image: np.ndarray, size: tuple[int, int], method: str = "bicubic", antialias: bool = True
 ) -> np.ndarray:
     """Resize an image as MATLAB's `imresize` does, borders included.
 

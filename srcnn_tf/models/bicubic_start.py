@@ -10,7 +10,7 @@ shift flat areas.
 import numpy as np
 
 from srcnn_tf.images.resizing import resize_weights
-from srcnn_tf.ranges import check_seed
+from srcnn_tf.ranges import check_choice, check_seed
 from srcnn_tf.scales import check_scale
 
 STARTS = ("bicubic", "random")
@@ -26,8 +26,7 @@ def check_arguments(scale: int, channels: int, start: str, seed: int) -> None:
     check_seed(seed)
     if channels not in (1, 3) or isinstance(channels, bool | float):
         raise ValueError(f"channels is {channels}: it must be 1 (luma) or 3 (RGB)")
-    if start not in STARTS:
-        raise ValueError(f"unknown start {start!r}: choose {' or '.join(STARTS)}")
+    check_choice("start", start, STARTS)
 
 
 def numbered(name: str, count: int) -> list[str]:

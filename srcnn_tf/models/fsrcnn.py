@@ -5,13 +5,7 @@ import numpy as np
 from keras import initializers, layers
 
 from srcnn_tf.layers import Deconvolution
-from srcnn_tf.models.bicubic_start import (
-    carrying_image,
-    check_arguments,
-    he_normal,
-    keys_deconvolution,
-    numbered,
-)
+from srcnn_tf.models import bicubic_start
 from srcnn_tf.ranges import check_number
 
 # Where PReLU's slopes start: He et al., "Delving Deep into Rectifiers", 2015, section 2.1.
@@ -48,32 +42,30 @@ def fsrcnn(
     Reference: Dong, Loy and Tang, "Accelerating the Super-Resolution Convolutional Neural
     Network", ECCV 2016, section 3.2. Derived in lesson 05.
     """
-    check_arguments(scale, channels, start, seed)
+    bicubic_start.check_arguments(scale, channels, start, seed)
     for name, count, least in (("d", d, channels), ("s", s, channels), ("m", m, 0)):
         check_number(name, count, whole=True, least=least)
     model = keras.Sequential(name="fsrcnn")
     model.add(keras.Input((None, None, channels)))
     parts = [("feature_extraction", d, 5), ("shrinking", s, 1)]
-    parts += [(name, s, 3) for name in numbered("mapping", m)]
+    parts += [(name, s, 3) for name in bicubic_start.numbered("mapping", m)]
     parts += [("expanding", d, 1)]
     for name, n, f in parts:
         model.add(layers.Conv2D(n, f, padding="same", name=name))
-        model.add(
-            layers.PReLU(initializers.Constant(SLOPE), shared_axes=[1, 2], name=f"{name}_prelu")
-        )
+        slopes = initializers.Constant(SLOPE)
+        model.add(layers.PReLU(slopes, shared_axes=[1, 2], name=f"{name}_prelu"))
     model.add(Deconvolution(channels, 9, scale, name="deconvolution"))
 
     generator = np.random.default_rng(seed)
     for layer in model.layers[:-1:2]:
-        kernel = he_normal(generator, layer.kernel.shape)
+        kernel = bicubic_start.he_normal(generator, layer.kernel.shape)
         if start == "bicubic":
-            kernel = carrying_image(kernel, channels)
+            kernel = bicubic_start.carrying_image(kernel, channels)
         layer.set_weights([kernel, np.zeros(kernel.shape[-1])])
     deconvolution = model.layers[-1]
     kernel = generator.normal(0, 0.001, deconvolution.kernel.shape)
     if start == "bicubic":
-        kernel[:] = 0
-        for channel in range(channels):
-            kernel[:, :, channel, channel] = keys_deconvolution(scale)
+        kernel[:], keys = 0, bicubic_start.keys_deconvolution(scale)
+        kernel[:, :, range(channels), range(channels)] = keys[..., None]
     deconvolution.set_weights([kernel, np.zeros(channels)])
     return model

@@ -7,13 +7,7 @@ import numpy as np
 from keras import layers
 
 from srcnn_tf.layers import BicubicUpsampling
-from srcnn_tf.models.bicubic_start import (
-    LIFT,
-    carrying_image,
-    check_arguments,
-    he_normal,
-    numbered,
-)
+from srcnn_tf.models.bicubic_start import LIFT, carrying_image, check_arguments, he_normal, numbered
 from srcnn_tf.ranges import check_number
 
 

@@ -6,11 +6,12 @@ and cuts aligned crops out of both: crop borders are as true as the rest, and it
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.images.pixels import as_float, quantise, to_channels
+from srcnn_tf.images.pixels import as_float, check_sides, quantise, to_channels
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade_weights, through_jpeg
 from srcnn_tf.pairs.whole_images import image_pair, rescaled
 from srcnn_tf.ranges import check_number, check_seed
@@ -63,7 +64,7 @@ def random_crops(
     check_seed(seed)
     check_number("first_batch", first_batch, whole=True, least=0)
     images = [to_channels(as_float(image), channels) for image in images]
-    _check_sizes(images, hr_patch)
+    check_sides(images, hr_patch)
     images = [image for image in rescaled(images, rescale) if min(image.shape[:2]) >= hr_patch]
     pairs = [
         image_pair(image, scale, channels, degradation, (seed, number))
@@ -75,22 +76,16 @@ def random_crops(
     # address, look-up and conversion into one loop, three times as fast as op by op.
     patch = hr_patch // scale
     heights, widths = np.array([lr_image.shape[:2] for lr_image, _ in pairs]).T
-    sizes, row_counts = heights * widths, widths - patch + 1
+    sizes, row_counts = heights * widths, widths - patch + 1  # of crop positions in a row
     if sizes.sum() * scale**2 >= 2**31:
         raise ValueError("these images hold over 2³¹ pixels: use crop_then_degrade")
     with tf.device("/CPU:0"):  # where tf.data runs, on machines with a GPU too
         lr_images, hr_images = zip(*pairs, strict=True)
         lr_row = tf.constant(_one_row(lr_images, degradation.rounding))
         hr_row = tf.constant(_one_row(hr_images))
-        width_of, start_of, row_count_of, end_of = (
-            tf.constant(numbers, tf.int32)
-            for numbers in (
-                widths,
-                np.cumsum(sizes) - sizes,
-                row_counts,  # crop positions in a row of the image
-                np.cumsum((heights - patch + 1) * row_counts),
-            )
-        )
+        ends = np.cumsum((heights - patch + 1) * row_counts)
+        table = tf.constant([widths, np.cumsum(sizes) - sizes, row_counts, ends], tf.int32)
+        width_of, start_of, row_count_of, end_of = tf.unstack(table)
         turns = tf.constant(_turns(flips, rotations), tf.int32)
 
     @tf.function(jit_compile=True)
@@ -189,7 +184,7 @@ def crop_then_degrade(
         raise ValueError(f"the blur kernel is more than twice as large as a crop of {hr_patch}")
     if not isinstance(images, tf.data.Dataset):
         photographs = [to_channels(as_float(image), channels) for image in images]
-        _check_sizes(photographs, hr_patch)
+        check_sides(photographs, hr_patch)
         spec = tf.TensorSpec([None, None, channels], tf.float32)
         images = tf.data.Dataset.from_generator(lambda: iter(photographs), output_signature=spec)
         images = images.cache()
@@ -198,19 +193,15 @@ def crop_then_degrade(
         spec.dtype.is_floating or spec.dtype in (tf.uint8, tf.uint16)
     ):
         raise ValueError(
-            "a dataset must hold images alone, uint8, uint16 or floats in [0, 1]; this one holds "
-            f"{spec}"
+            f"a dataset must hold images alone, uint8, uint16 or floats; this one holds {spec}"
         )
     weights = tf.constant(degrade_weights(hr_patch, scale, degradation), tf.float32)
     turns = _turns(flips, rotations)
 
     def crop(number, image):
         seeds = tf.random.split([tf.cast(seed, tf.int64), number], 2)
-        tf.debugging.assert_greater_equal(
-            tf.reduce_min(tf.shape(image)[:2]),
-            hr_patch,
-            f"an image is smaller than the crop of {hr_patch}×{hr_patch} pixels",
-        )
+        told = f"an image is smaller than the crop of {hr_patch}×{hr_patch} pixels"
+        tf.debugging.assert_greater_equal(tf.reduce_min(tf.shape(image)[:2]), hr_patch, told)
         size = [hr_patch, hr_patch, image.shape[-1]]
         hr = tf.image.stateless_random_crop(image, size, seeds[0])
         hr = to_channels(tf.image.convert_image_dtype(hr, tf.float32), channels)
@@ -287,7 +278,7 @@ def subimages(
     if stride < scale:
         raise ValueError(f"stride {stride} is smaller than the scale {scale}")
     images = [as_float(image) for image in images]
-    _check_sizes(images, hr_patch)
+    check_sides(images, hr_patch)
     lr_crops, hr_crops = [], []
     for number, image in enumerate(images):
         lr_image, hr_image = image_pair(image, scale, channels, degradation, number)
@@ -295,11 +286,10 @@ def subimages(
         rows, columns = (
             np.arange(0, side - hr_patch + 1, stride) // scale for side in hr_image.shape[:2]
         )
-        for top in rows:
-            for left in columns:
-                lr_crops.append(lr_image[top : top + patch, left : left + patch])
-                y, x = top * scale, left * scale
-                hr_crops.append(hr_image[y : y + hr_patch, x : x + hr_patch])
+        for top, left in product(rows, columns):
+            lr_crops.append(lr_image[top : top + patch, left : left + patch])
+            y, x = top * scale, left * scale
+            hr_crops.append(hr_image[y : y + hr_patch, x : x + hr_patch])
     return np.stack(lr_crops), np.stack(hr_crops)
 
 
@@ -319,23 +309,5 @@ def check_patch(scale: int, hr_patch: int, batch_size: int) -> None:
     check_number("batch_size", batch_size, whole=True, least=1)
     if hr_patch < scale or hr_patch % scale:
         below = max(hr_patch // scale, 1) * scale
-        raise ValueError(
-            f"hr_patch {hr_patch} is no multiple of the scale {scale}: "
-            f"try {below} or {below + scale}"
-        )
-
-
-def _check_sizes(images: Sequence[np.ndarray], hr_patch: int) -> None:
-    if not images:
-        raise ValueError("there are no images to cut crops from")
-    small = [
-        f"number {i} ({image.shape[0]}×{image.shape[1]})"
-        for i, image in enumerate(images, 1)
-        if min(image.shape[:2]) < hr_patch
-    ]
-    if small:
-        raise ValueError(
-            f"{len(small)} of {len(images)} images are smaller than the crop of "
-            f"{hr_patch}×{hr_patch} pixels: {', '.join(small[:5])}; leave them out or cut "
-            "smaller crops"
-        )
+        near = f"{below} or {below + scale}"
+        raise ValueError(f"hr_patch {hr_patch} is no multiple of the scale {scale}: try {near}")

@@ -9,7 +9,7 @@ from scipy.ndimage import convolve, gaussian_filter1d
 
 from srcnn_tf.images.pixels import as_float, quantise
 from srcnn_tf.images.resizing import apply_weights, resize_weights
-from srcnn_tf.ranges import check_choice, check_number, check_seed
+from srcnn_tf.ranges import check_choice, check_fields, check_number, check_seed, held
 from srcnn_tf.scales import check_scale
 
 
@@ -35,20 +35,17 @@ class Degradation:
     Derived in lesson 01.
     """
 
-    blur: float = 0.0
+    blur: float = held(0.0, check_number, least=0)
     kernel: Sequence[Sequence[float]] | None = None
-    antialias: bool = True
-    noise: float = 0.0
-    jpeg_quality: int | None = None
-    rounding: bool = True
+    antialias: bool = held(True, check_choice, known=(True, False))
+    noise: float = held(0.0, check_number, least=0)
+    jpeg_quality: int | None = held(
+        None, check_number, whole=True, optional=True, least=1, most=100
+    )
+    rounding: bool = held(True, check_choice, known=(True, False))
 
     def __post_init__(self):
-        check_number("blur", self.blur, least=0)
-        check_number("noise", self.noise, least=0)
-        quality = self.jpeg_quality
-        check_number("jpeg_quality", quality, whole=True, optional=True, least=1, most=100)
-        for name in ("antialias", "rounding"):
-            check_choice(name, getattr(self, name), (True, False))
+        check_fields(self)
         if self.kernel is not None:
             kernel = np.asarray(self.kernel, np.float64)
             if kernel.ndim != 2 or not all(side % 2 for side in kernel.shape):
@@ -58,7 +55,7 @@ class Degradation:
             if self.blur:
                 raise ValueError("give blur, for a Gaussian, or a kernel, but not both")
             object.__setattr__(self, "kernel", tuple(map(tuple, kernel.tolist())))  # comparable
-        if quality is not None and not self.rounding:
+        if self.jpeg_quality is not None and not self.rounding:
             raise ValueError("a JPEG file holds 8 bits: rounding=False does not go with it")
 
 
@@ -122,8 +119,7 @@ def degrade(
     height, width = lr_image.shape[:2]
     if height % scale or width % scale:
         raise ValueError(
-            f"an image of {height}×{width} pixels cannot be divided by {scale}: "
-            "use images.crop_to_multiple first"
+            f"{height}×{width} pixels cannot be divided by {scale}: use images.crop_to_multiple"
         )
     if degradation.kernel is not None:
         lr_image = convolve(lr_image, np.array(degradation.kernel)[..., None], mode="reflect")

@@ -50,23 +50,17 @@ def mixed_scale_crops(
     share, rest = divmod(batch_size, len(scales) or 1)
     if not scales or rest:
         raise ValueError(
-            f"{batch_size} crops cannot be divided among the scales {tuple(scales)}: batch_size "
-            "must be a multiple of their number"
+            f"batch_size {batch_size} is no multiple of the number of scales, {tuple(scales)}"
         )
     parts = []
     for number, scale in enumerate(scales):
         check_patch(scale, hr_patch, share)
         # Cut so much larger that mirrored borders of crops end where the kept part begins.
         margin = crop_margin(scale)
-        crops = random_crops(
-            images,
-            scale,
-            hr_patch + 2 * margin,
-            share,
-            seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
-            **options,
-        )
-        enlarge = resize_weights(hr_patch // scale + 2 * _REACH, hr_patch + 2 * margin)
+        own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        side = hr_patch + 2 * margin
+        crops = random_crops(images, scale, side, share, seed=own_seed, **options)
+        enlarge = resize_weights(side // scale, side)
         weights = tf.constant(enlarge[margin:-margin], tf.float32)
         parts.append(crops.map(_enlarged(weights, margin), tf.data.AUTOTUNE, deterministic=True))
     join = lambda *pairs: tuple(tf.concat(part, 0) for part in zip(*pairs, strict=True))  # noqa: E731

@@ -42,10 +42,7 @@ def image_pair(
 
 
 def evaluation_pairs(
-    images: Iterable[np.ndarray],
-    scale: int,
-    channels: int = 1,
-    degradation: Degradation = BICUBIC,
+    images: Iterable[np.ndarray], scale: int, channels: int = 1, degradation: Degradation = BICUBIC
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Make whole-image pairs for scoring, each as a batch of one.
 
@@ -58,10 +55,7 @@ def evaluation_pairs(
     Returns:
         A list of (float32 `[1, h, w, channels]`, float32 `[1, s·h, s·w, channels]`).
     """
-    pairs = [
-        image_pair(image, scale, channels, degradation, number)
-        for number, image in enumerate(images)
-    ]
+    pairs = [image_pair(image, scale, channels, degradation, n) for n, image in enumerate(images)]
     return [(lr_image[None], hr_image[None]) for lr_image, hr_image in pairs]
 
 

@@ -106,9 +106,7 @@ class Checkpoints(_OfRun):
         self.recorder, self.folder, self.about = recorder, folder, dict(about)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / PROGRESS).exists() and not resume:
-            raise FileExistsError(
-                f"{folder} holds a run: pass resume=True to go on with it, or another folder"
-            )
+            raise FileExistsError(f"{folder} holds a run: pass resume=True, or another folder")
         self.saved = read_progress(folder)
         if self.saved:
             self._check_same()
@@ -122,10 +120,8 @@ class Checkpoints(_OfRun):
         before = {**self.saved["recipe"], **free, **self.saved.get("about", {})}
         changed = [name for name in now if _contents(now[name]) != _contents(before.get(name))]
         if changed:
-            raise ValueError(
-                f"{self.folder} holds another run: "
-                + ", ".join(f"{name} was {before.get(name)!r}" for name in changed)
-            )
+            differences = ", ".join(f"{name} was {before.get(name)!r}" for name in changed)
+            raise ValueError(f"{self.folder} holds another run: {differences}")
 
     def restore(self, model: keras.Model) -> None:
         """Put the last checkpoint, optimizer included, into a compiled model.
@@ -143,16 +139,14 @@ class Checkpoints(_OfRun):
 
     def on_epoch_end(self, epoch, logs=None):
         """Save the epoch under names of its own, then make them the run's in one move."""
-        before, self.saved = (
-            self.saved,
-            {
-                "recipe": recipe_as_json(self.run.recipe),
-                "about": self.about,
-                "history": asdict(self.run.history),
-                "last": f"last-{epoch}.weights.h5",
-                "best": f"best-{epoch}.weights.h5",
-            },
-        )
+        before = self.saved
+        self.saved = {
+            "recipe": recipe_as_json(self.run.recipe),
+            "about": self.about,
+            "history": asdict(self.run.history),
+            "last": f"last-{epoch}.weights.h5",
+            "best": f"best-{epoch}.weights.h5",
+        }
         write_weights(self.folder / self.saved["last"], self.model)
         if self.run.history.best == epoch:
             self.best.set_weights(self.recorder.ema_weights)
@@ -250,23 +244,21 @@ class Stopping(_OfRun):
             yield
             return
 
+        raises = signal.default_int_handler
+
         def note(number, frame):
             self.interrupted = True
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, raises)
 
         # Not those that are ignored, as Ctrl-C is in a script's background, or handled elsewhere.
-        raising = [
-            number
-            for number in signal.valid_signals()
-            if signal.getsignal(number) is signal.default_int_handler
-        ]
+        raising = [n for n in signal.valid_signals() if signal.getsignal(n) is raises]
         try:
             for number in raising:
                 signal.signal(number, note)
             yield
         finally:
             for number in raising:
-                signal.signal(number, signal.default_int_handler)
+                signal.signal(number, raises)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.interrupted:

@@ -16,12 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.images.pixels import as_float
+from srcnn_tf.images.pixels import as_float, check_sides
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.metrics import PSNR, Protocol, mse
 from srcnn_tf.optimizers import OPTIMIZERS, AdjustablyClippedSGD, LayerRates
-from srcnn_tf.pairs import degrade, image_pair, random_crops
+from srcnn_tf.pairs import image_pair, random_crops
 from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
 from srcnn_tf.probes import scale_of
 from srcnn_tf.ranges import check_number
@@ -131,11 +131,10 @@ def fit(
         recorder, stopping = Recorder(run), Stopping(run)
         place = Path(scratch if folder is None else folder)
         checkpoints = Checkpoints(run, recorder, place, about or {}, resume)
-        batches = _batches(train_images, scales, model.input_shape[-1], recipe, run.step)
+        channels = model.input_shape[-1]
+        batches = _batches(train_images, scales, channels, recipe, run.step)
         names = names or [f"number {n}" for n in range(1, len(validation_images) + 1)]
-        inputs, hr_images = _validation_batch(
-            validation_images, scales, model.input_shape[-1], recipe, names
-        )
+        inputs, hr_images = _validation_batch(validation_images, scales, channels, recipe, names)
         shared = len(inputs) - len(inputs) % replicas
         if shared < len(inputs):
             if not shared:
@@ -146,12 +145,8 @@ def fit(
         if recipe.scales:
             parts += [_PSNRAt(scales, scale) for scale in scales]
         with strategy.scope():
-            trained.compile(
-                _optimizer(trained, recipe),
-                loss=recipe.loss,
-                metrics=parts,
-                jit_compile=recipe.jit_compile,
-            )
+            optimizer = _optimizer(trained, recipe)
+            trained.compile(optimizer, recipe.loss, metrics=parts, jit_compile=recipe.jit_compile)
             checkpoints.restore(trained)
         # Outermost first: when the recorder sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
@@ -209,19 +204,10 @@ def _batches(
     images: Sequence[np.ndarray], scales: Sequence[int], channels: int, recipe: Recipe, first: int
 ) -> tf.data.Dataset:
     make: Any = mixed_scale_crops if recipe.scales else random_crops
-    return make(
-        images,
-        scales if recipe.scales else scales[0],
-        recipe.hr_patch,
-        recipe.batch_size,
-        channels=channels,
-        flips=recipe.flips,
-        rotations=recipe.rotations,
-        rescale=recipe.rescale,
-        degradation=recipe.degradation,
-        seed=recipe.seed,
-        first_batch=first,
-    )
+    shared = ("hr_patch", "batch_size", "flips", "rotations", "rescale", "degradation", "seed")
+    options = {name: getattr(recipe, name) for name in shared}
+    scale = scales if recipe.scales else scales[0]
+    return make(images, scale, channels=channels, first_batch=first, **options)
 
 
 class _PSNRAt(PSNR):
@@ -253,9 +239,8 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
     layers = {layer.name: layer for layer in model.layers if layer.trainable_variables}
     for name in recipe.rate_factors:
         if name not in layers:
-            raise ValueError(
-                f"rate_factors names {name!r}; the layers that train are {', '.join(layers)}"
-            )
+            there_are = ", ".join(layers)
+            raise ValueError(f"rate_factors names {name!r}; the layers that train are {there_are}")
     factors = [
         recipe.rate_factors.get(layer.name, 1)
         for layer in layers.values()
@@ -272,16 +257,9 @@ def _validation_batch(
     names: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
-    if not images:
-        raise ValueError("there are no validation images: hold some out with split_validation")
     images = [as_float(image) for image in images]
-    sides = [min(image.shape[:2]) for image in images]
-    side = min(_VALIDATION_SIDE, *sides)
-    if side < recipe.hr_patch:
-        raise ValueError(
-            f"the validation image {names[sides.index(side)]} has a side of {side} pixels: it must "
-            f"be at least as large as the training crops, {recipe.hr_patch}"
-        )
+    check_sides(images, recipe.hr_patch, names, "validation images")
+    side = min(_VALIDATION_SIDE, *(min(image.shape[:2]) for image in images))
     if recipe.scales:
         side -= side % math.lcm(*scales)
     crops: list[np.ndarray] = []
@@ -289,8 +267,8 @@ def _validation_batch(
     for name, image in zip(names, images, strict=True):
         top, left = ((length - side) // 2 for length in image.shape[:2])
         crop = image[top : top + side, left : left + side]
-        _, hr_image = image_pair(crop, min(scales), channels)
-        interpolated = resize(degrade(hr_image, min(scales)), hr_image.shape[:2])
+        lr_image, hr_image = image_pair(crop, min(scales), channels)
+        interpolated = resize(lr_image, hr_image.shape[:2])
         if mse(hr_image, interpolated, Protocol(border=min(scales))) > _TELLING_MSE:
             crops.append(crop)
         else:

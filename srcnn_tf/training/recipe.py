@@ -12,35 +12,13 @@ import numpy as np
 
 from srcnn_tf.optimizers import OPTIMIZERS
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation
-from srcnn_tf.ranges import check_choice, check_number, check_seed
+from srcnn_tf.ranges import LARGEST_SEED, check_choice, check_fields, check_number, held
 from srcnn_tf.scales import check_scale
 
 SCHEDULES = ("cosine", "constant", "exponential", "steps")
-PRECISIONS = ("float32", "mixed")
 WARM_UP = 0.1  # part of a cosine schedule in which the rate rises
 
-# What each field of a recipe may be, beside its seed.
-_NUMBERS: dict[str, dict[str, Any]] = {
-    "steps": {"whole": True, "optional": True, "least": 1},
-    "minutes": {"optional": True, "above": 0},
-    "learning_rate": {"above": 0},
-    "decay": {"above": 0, "most": 1},
-    "ema": {"optional": True, "least": 0, "below": 1},
-    "clipnorm": {"optional": True, "above": 0},
-    "theta": {"optional": True, "above": 0},
-    "hr_patch": {"whole": True, "least": 1},
-    "batch_size": {"whole": True, "least": 1},
-    "steps_per_epoch": {"whole": True, "least": 1},
-    "patience": {"whole": True, "optional": True, "least": 1},
-}
-_CHOICES = {
-    "optimizer": tuple(OPTIMIZERS),
-    "schedule": SCHEDULES,
-    "flips": (True, False),
-    "rotations": (True, False),
-    "precision": PRECISIONS,
-    "jit_compile": (True, False, "auto"),
-}
+# Of what type the fields must be that have no range.
 _KINDS: dict[str, tuple[Any, str]] = {
     "rate_factors": (Mapping, "a mapping from layer names to factors"),
     "loss": ((str, Callable), "a Keras loss or its name"),
@@ -95,49 +73,45 @@ class Recipe:
         ValueError: an unknown name, or a number out of its range.
     """
 
-    steps: int | None = 4000
-    minutes: float | None = None
-    optimizer: str = "adam"
-    learning_rate: float = 2e-3
+    steps: int | None = held(4000, check_number, whole=True, optional=True, least=1)
+    minutes: float | None = held(None, check_number, optional=True, above=0)
+    optimizer: str = held("adam", check_choice, known=tuple(OPTIMIZERS))
+    learning_rate: float = held(2e-3, check_number, above=0)
     rate_factors: Mapping[str, float] = field(default_factory=dict)
-    schedule: str = "cosine"
-    decay: float = 0.9975
-    ema: float | None = 0.99
-    clipnorm: float | None = 0.1
-    theta: float | None = None
+    schedule: str = held("cosine", check_choice, known=SCHEDULES)
+    decay: float = held(0.9975, check_number, above=0, most=1)
+    ema: float | None = held(0.99, check_number, optional=True, least=0, below=1)
+    clipnorm: float | None = held(0.1, check_number, optional=True, above=0)
+    theta: float | None = held(None, check_number, optional=True, above=0)
     loss: str | Callable = "mse"
     scales: Sequence[int] | None = None
-    hr_patch: int = 48
-    batch_size: int = 16
-    flips: bool = True
-    rotations: bool = True
+    hr_patch: int = held(48, check_number, whole=True, least=1)
+    batch_size: int = held(16, check_number, whole=True, least=1)
+    flips: bool = held(True, check_choice, known=(True, False))
+    rotations: bool = held(True, check_choice, known=(True, False))
     rescale: Sequence[float] = ()
     degradation: Degradation = BICUBIC
-    steps_per_epoch: int = 100
-    patience: int | None = None
-    seed: int = 0
-    precision: str = "float32"
-    jit_compile: bool | str = "auto"
+    steps_per_epoch: int = held(100, check_number, whole=True, least=1)
+    patience: int | None = held(None, check_number, whole=True, optional=True, least=1)
+    seed: int = held(0, check_number, whole=True, least=0, most=LARGEST_SEED)
+    precision: str = held("float32", check_choice, known=("float32", "mixed"))
+    jit_compile: bool | str = held("auto", check_choice, known=(True, False, "auto"))
 
     def __post_init__(self):
         if (self.steps is None) == (self.minutes is None):
             raise ValueError("give either steps or minutes, and None for the other")
-        for name, bounds in _NUMBERS.items():
-            check_number(name, getattr(self, name), **bounds)
-        for name, known in _CHOICES.items():
-            check_choice(name, getattr(self, name), known)
+        check_fields(self)
         for name, (kind, wanted) in _KINDS.items():
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it must be {wanted}")
-        check_seed(self.seed)
-        for scale in self.scales if self.scales is not None else ():
-            check_scale(scale)
-        if self.theta is not None and self.optimizer != "sgd":
-            raise ValueError(f"theta clips for the optimizer 'sgd', not for {self.optimizer!r}")
         for name, factor in self.rate_factors.items():
             check_number(f"the rate factor of {name!r}", factor, least=0)
         for factor in self.rescale:
             check_number("a factor of rescale", factor, above=0, below=1)
+        for scale in self.scales if self.scales is not None else ():
+            check_scale(scale)
+        if self.theta is not None and self.optimizer != "sgd":
+            raise ValueError(f"theta clips for the optimizer 'sgd', not for {self.optimizer!r}")
 
     def done(self, step: int, seconds: float) -> float:
         """Return which part of the run is over, in [0, 1]."""

@@ -5,8 +5,8 @@ import tensorflow as tf
 from scipy.signal import lfilter
 from scipy.stats import sem
 
+from srcnn_tf.checks.toy_network import MOMENTA, SCHEDULES, score, walk
 from srcnn_tf.metrics import Protocol, psnr
-from srcnn_tf.toy_network import MOMENTA, SCHEDULES, score, walk
 
 RATE = 1e-4 * 441 / 2
 
