@@ -105,13 +105,18 @@ def test_a_second_run_grades_only_what_is_new(given, solutions, tmp_path, monkey
     monkeypatch.setattr(grade.Worker, "grade", lambda _, task: tasks.append(task) or grade.Graded())
     assert grade.grade_all(handed_in, assignment, tmp_path / "out", jobs=1).read_text() == first
     assert not tasks
+    left = tmp_path / f"{grade.grade_worker.TEMPORARY}-999999999-x"  # by a killed run
+    left.mkdir()
+    monkeypatch.setattr(grade.tempfile, "tempdir", str(tmp_path))
     new = submissions.solved(given, E05_1="answer = 12")
     submissions.save(handed_in / "bob" / f"{submissions.NAME}.ipynb", new)
     grade.grade_all(handed_in, assignment, tmp_path / "out", jobs=1)
     assert len(tasks) == 1
+    assert not left.exists()
 
 
-def test_a_stopped_run_leaves_a_true_table_and_no_process(given, solutions, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_leaves_a_true_table_and_no_process(given, solutions, tmp_path, how):
     handed_in = tmp_path / "handed_in"
     submissions.save(handed_in / "ann" / f"{submissions.NAME}.ipynb", submissions.solved(given))
     endless = submissions.solved(given, E05_2="import time; time.sleep(500)")
@@ -128,8 +133,8 @@ def test_a_stopped_run_leaves_a_true_table_and_no_process(given, solutions, tmp_
         assert any(line.startswith("ann: 3 of 3") for line in process.stdout)
         time.sleep(2)
         running = grade.psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 130
+        process.send_signal(how)
+        assert process.wait(20) == (130 if how == signal.SIGTERM else -how)
     table = rows(tmp_path / "grades" / "week" / "grades.csv")
     assert (list(table), table["ann"]["points"]) == (["ann"], "3")
     assert running
