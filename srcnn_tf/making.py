@@ -15,6 +15,7 @@ from srcnn_tf.environment import cores, versions
 from srcnn_tf.files import write_file
 from srcnn_tf.images.pixels import quantise
 from srcnn_tf.models import build
+from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pretrained import stem
 from srcnn_tf.training import (
     History,
@@ -65,7 +66,8 @@ def train(
         raise FileExistsError(
             f"{weights} exists and is kept: choose another folder, or resume the run in {run}"
         )
-    sets = {name: _training_images(name, recipe.hr_patch) for name in data}
+    patch = recipe.hr_patch + 2 * max(map(crop_margin, recipe.scales or ()), default=0)
+    sets = {name: _training_images(name, patch) for name in data}
     names = [name for named in sets.values() for name, _ in named]
     images = [image for named in sets.values() for _, image in named]
     every = min(10, len(images))

@@ -7,6 +7,8 @@ from functools import partial
 import keras
 from keras import ops
 
+from srcnn_tf.ranges import check_number
+
 
 class _ByVariable:
     """Values by variable, whichever of a variable's faces an optimizer is shown.
@@ -100,7 +102,10 @@ class AdjustablyClippedSGD(keras.optimizers.SGD):
         name: of the optimizer.
         **kwargs: other arguments of `keras.optimizers.SGD`.
 
-    Reference: Kim et al., CVPR 2016 (VDSR), section 3.2. Compared in lesson 08.
+    Raises:
+        ValueError: `theta` is no number above 0.
+
+    Reference: Kim et al., CVPR 2016 (VDSR), section 3.2.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class AdjustablyClippedSGD(keras.optimizers.SGD):
         name: str = "adjustably_clipped_sgd",
         **kwargs,
     ):
+        check_number("theta", theta, above=0)
         super().__init__(learning_rate, momentum, name=name, **kwargs)
         self.theta = theta
 

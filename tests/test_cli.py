@@ -140,11 +140,14 @@ def test_registries_name_the_test_images():
     assert {name.split("/")[0] for name in known.values()} == set(datasets.TEST_SETS)
 
 
-def test_small_training_images_are_named(tmp_path, capsys):
-    for name, side in (("tiny.png", 20), ("large.png", 80)):
-        write_image(tmp_path / name, np.random.default_rng(0).random((side, side, 3)))
-    assert main([*TRAIN[:4], "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert f"{tmp_path / 'tiny.png'} (20×20)" in capsys.readouterr().err
+@pytest.mark.parametrize(("network", "side"), [("fsrcnn", 20), ("vdsr", 63)])
+def test_small_training_images_are_named(tmp_path, capsys, network, side):
+    # VDSR's crops of 48 pixels need 8 more on each side for the interpolation at x4.
+    for name, length in (("tiny.png", side), ("large.png", 80)):
+        write_image(tmp_path / name, np.random.default_rng(0).random((length, length, 3)))
+    words = ["train", network, "--scale", "2", "--data", str(tmp_path), "--out"]
+    assert main([*words, str(tmp_path / "out")]) == 2
+    assert f"{tmp_path / 'tiny.png'} ({side}×{side})" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

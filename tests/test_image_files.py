@@ -86,6 +86,7 @@ def test_sixteen_bits_come_back(tmp_path, suffix, channels):
         ("a.heic", b"", "HEIC"),
         ("a.avif", b"", "AVIF"),
         ("a.png", b"\0\0\0\x1cftypheic", "HEI"),
+        ("a.png", b"\0\0\0\x18ftypavif", "AVIF"),
         ("a.gif", b"GIF89a", "GIF"),
         ("a.jpg", b"GIF89a", "GIF"),
         ("a.pdf", b"%PDF-1.4", "PDF"),
@@ -94,7 +95,9 @@ def test_sixteen_bits_come_back(tmp_path, suffix, channels):
     ],
 )
 def test_formats_that_are_not_read_are_named_with_advice(tmp_path, name, head, kind):
-    with pytest.raises(ValueError, match=rf"{kind}\w* is not read: convert it to PNG or JPEG"):
+    with pytest.raises(
+        ValueError, match=rf"{name} .*{kind}\w* is not read: convert it to PNG or JPEG"
+    ):
         read_image(put(tmp_path / name, head + bytes(40)))
 
 

@@ -472,26 +472,6 @@ def test_interlaced_pngs_are_read_whole_or_refused(tmp_path, height, width, dept
                 read_image(tmp_path / "a.png")
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "kind"),
-    [
-        ("a.heic", b"", "HEIC"),
-        ("photo.jpg", b"\0\0\0\x18ftypheic\0\0", "HEIC"),
-        ("a.png", b"\0\0\0\x18ftypavif\0\0", "AVIF"),
-        ("a.png", b"GIF89a", "GIF"),
-        ("a.svg", b"<?xml version='1.0'?><svg>", "SVG"),
-        ("a.tif", b"%PDF-1.7", "PDF"),
-        ("a.NEF", b"II*\0\x08\0\0\0", "NEF"),
-    ],
-)
-def test_formats_that_are_not_read_are_named(tmp_path, name, data, kind):
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(
-        ValueError, match=rf"{name} cannot .*{kind}.* is not read: convert it to PNG"
-    ):
-        read_image(tmp_path / name)
-
-
 def test_any_error_of_a_decoder_names_the_file(tmp_path, monkeypatch):
     write_image(tmp_path / "a.bmp", noise(4, 4, 3))
 

@@ -54,6 +54,11 @@ def test_a_batch_must_be_divisible(noise, scales, batch):
         mixed_scale_crops([noise], scales, 24, batch)
 
 
+def test_a_seed_out_of_range_is_named(noise):
+    with pytest.raises(ValueError, match="seed is -1"):
+        mixed_scale_crops([noise], SCALES, 24, 6, seed=-1)
+
+
 def test_a_crop_must_suit_every_scale(noise):
     with pytest.raises(ValueError, match="32 is no multiple of the scale 3"):
         mixed_scale_crops([noise], SCALES, 32, 6)

@@ -150,6 +150,12 @@ def test_no_step_of_clipped_sgd_is_longer_than_theta_and_small_gradients_pass():
     np.testing.assert_array_equal(moved[2], 0)
 
 
+@pytest.mark.parametrize("theta", [0, -1.0, float("nan"), None])
+def test_theta_must_be_a_number_above_0(theta):
+    with pytest.raises(ValueError, match=r"theta is .*above 0"):
+        AdjustablyClippedSGD(theta)
+
+
 def test_clipped_sgd_is_read_back_as_it_was():
     optimizer = AdjustablyClippedSGD(0.02, 0.5, momentum=0.8, use_ema=True)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))

@@ -37,7 +37,7 @@ def vdsr(
         ValueError: an argument out of its range.
 
     Reference: Kim, Lee and Lee, "Accurate Image Super-Resolution Using Very Deep Convolutional
-    Networks", CVPR 2016, section 3. Derived in lesson 08.
+    Networks", CVPR 2016, section 3.
     """
     check_arguments(scale, channels, start, seed)
     check_number("depth", depth, whole=True, least=2)

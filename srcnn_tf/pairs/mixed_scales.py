@@ -7,8 +7,14 @@ import tensorflow as tf
 
 from srcnn_tf.images.resizing import resize_weights
 from srcnn_tf.pairs.crops import check_patch, random_crops
+from srcnn_tf.ranges import check_seed
 
 _REACH = 2  # LR pixels that Keys' kernel sees on each side
+
+
+def crop_margin(scale: int) -> int:
+    """Return how many HR pixels are cut beyond a crop on each side, for the interpolation."""
+    return _REACH * scale
 
 
 def mixed_scale_crops(
@@ -38,8 +44,9 @@ def mixed_scale_crops(
     Raises:
         ValueError: a batch that cannot be divided among the scales; see also `random_crops`.
 
-    Reference: Kim et al., CVPR 2016 (VDSR), section 4.2. Derived in lesson 08.
+    Reference: Kim et al., CVPR 2016 (VDSR), section 4.2.
     """
+    check_seed(seed)
     share, rest = divmod(batch_size, len(scales) or 1)
     if not scales or rest:
         raise ValueError(
@@ -50,7 +57,7 @@ def mixed_scale_crops(
     for number, scale in enumerate(scales):
         check_patch(scale, hr_patch, share)
         # Cut so much larger that mirrored borders of crops end where the kept part begins.
-        margin = _REACH * scale
+        margin = crop_margin(scale)
         crops = random_crops(
             images,
             scale,

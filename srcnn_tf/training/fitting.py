@@ -79,9 +79,11 @@ def fit(
 ) -> History:
     """Train a model; it ends with the averaged weights of the best validation epoch.
 
-    Scale and channels are the model's own. Progress is one line with the time left. With a folder,
-    each epoch leaves there `progress.json`, the state to resume from, and the best epoch's averaged
-    weights, `best-N.weights.h5`; a kill loses no more than the epoch it falls into.
+    Scale and channels are the model's own, unless `recipe.scales` names several: then it learns,
+    and is validated, at all of them; only its interpolation differs. Progress is one line with the
+    time left. With a folder, each epoch leaves there `progress.json`, the state to resume from, and
+    the best epoch's averaged weights, `best-N.weights.h5`; a kill loses no more than the epoch it
+    falls into.
 
     Args:
         model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`; compiled anew here.

@@ -75,7 +75,8 @@ class Recipe:
             own; the model must begin with `layers.BicubicUpsampling`. See
             `pairs.mixed_scales.mixed_scale_crops`.
         loss: a Keras loss or its name.
-        hr_patch: side of an HR crop in pixels, a multiple of the model's scale.
+        hr_patch: side of an HR crop in pixels, a multiple of the model's scale, or of each of
+            `scales`.
         batch_size: crops in a batch.
         flips: see `pairs.random_crops`, as the next three.
         rotations: turn crops by multiples of 90°.
