@@ -18,6 +18,7 @@ NAME = "05_five"
 DOUBLE = "def double(x):\n    return 2 * x"
 RIGHT = {"E05_1": "answer = 11", "E05_2": DOUBLE}
 ALL, FIRST, NONE = "1,2", "1,0", "0,0"
+DATE = bytes([0, 0, 0x21, 0])  # 1 January 1980, as zip files write it
 
 
 @dataclass
@@ -47,9 +48,14 @@ def solved(given, **sources):
 
 def save(path, notebook, encoding="utf-8", time=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(json.dumps(notebook, ensure_ascii=False).encode(encoding))
+    text = json.dumps(notebook, ensure_ascii=False)
+    path.write_bytes(text.encode(encoding, "surrogatepass"))
     if time:
         os.utime(path, (time, time))
+
+
+def writes(**sources):
+    return lambda folder, given: save(folder / f"{NAME}.ipynb", solved(given, **sources))
 
 
 def cell(notebook, name):
@@ -60,7 +66,7 @@ def zipped(path, **files):
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content)
 
 
 # Right answers in files of any kind.
@@ -89,6 +95,20 @@ def a_zip(folder, given):
 def a_zip_of_macos(folder, given):
     files = {f"{NAME}.ipynb": json.dumps(solved(given)), f"__MACOSX/._{NAME}.ipynb": b"\0\5\26\7"}
     zipped(folder / "mine.zip", **files, **{".DS_Store": b"\0\0\0\1Bud1"})
+
+
+@case()
+def a_zip_without_dates(folder, given):
+    zipped(folder / "mine.zip", **{f"{NAME}.ipynb": json.dumps(solved(given))})
+    content = (folder / "mine.zip").read_bytes()
+    (folder / "mine.zip").write_bytes(content.replace(DATE, bytes(4)))
+
+
+@case()
+def a_zip_in_a_zip(folder, given):
+    zipped(folder / "inner.zip", **{f"{NAME}.ipynb": json.dumps(solved(given))})
+    zipped(folder / "mine.zip", **{"inner.zip": (folder / "inner.zip").read_bytes()})
+    (folder / "inner.zip").unlink()
 
 
 @case()
@@ -181,23 +201,90 @@ def checks_deleted_and_shadowed(folder, given):
     save(folder / f"{NAME}.ipynb", notebook)
 
 
+def _both_in_one(folder, given, place):
+    notebook = nbformat.from_dict(given)
+    notebook.cells.insert(place, new_code_cell(f"answer = 11\n{DOUBLE}"))
+    save(folder / f"{NAME}.ipynb", notebook)
+
+
 @case()
-def noise_on_stderr(folder, given):
-    loud = (
+def all_answers_in_one_cell_at_the_top(folder, given):
+    _both_in_one(folder, given, 0)
+
+
+@case()
+def all_answers_in_one_cell_at_the_end(folder, given):
+    _both_in_one(folder, given, len(given.cells))
+
+
+@case()
+def both_answers_in_the_first(folder, given):
+    save(folder / f"{NAME}.ipynb", fill_in(given, E05_1=f"answer = 11\n{DOUBLE}"))
+
+
+@case()
+def a_copy_of_the_empty_cell_below(folder, given):
+    notebook = solved(given)
+    place = notebook.cells.index(cell(notebook, "E05_1"))
+    notebook.cells.insert(place + 1, nbformat.from_dict(cell(given, "E05_1")))
+    save(folder / f"{NAME}.ipynb", notebook)
+
+
+def _with_a_last_cell(folder, given, last, **sources):
+    notebook = solved(given, **sources)
+    notebook.cells.append(new_code_cell(last))
+    save(folder / f"{NAME}.ipynb", notebook)
+
+
+@case()
+def changed_by_a_later_cell(folder, given):
+    _with_a_last_cell(folder, given, "answer += 10", E05_1="answer = 1")
+
+
+@case()
+def helped_by_a_later_cell(folder, given):
+    late = "def double(x):\n    return helper(x)"
+    _with_a_last_cell(folder, given, "def helper(x): return 2 * x", E05_2=late)
+
+
+@case()
+def right_and_used_for_something_else_later(folder, given):
+    _with_a_last_cell(folder, given, "answer = double = 3")
+
+
+# Right answers of unusual kinds.
+NUMBERS = {
+    "numpy_scalar": "import numpy as np\nanswer = np.int64(11)",
+    "zero_dimensions": "import numpy as np\nanswer = np.array(11)",
+    "fraction": "from fractions import Fraction\nanswer = Fraction(22, 2)",
+    "cell_magic": "%%time\nanswer = 11",
+    "line_magic": "%time answer = 11\n!echo hi",
+    "top_level_await": "async def eleven(): return 11\nanswer = await eleven()",
+    "module_of_its_own": "open('own.py', 'w').write('e = 11')\nfrom own import e as answer",
+    "then_an_error": "answer = 11\n1 / 0",
+    "no_print_any_more": "import sys\nanswer = 11\nprint = sys.stdout = sys.stderr = None",
+    "half_a_surrogate": "answer = 11  # \ud800",
+    "half_a_surrogate_printed": "answer = 11\nprint('\\ud800')",
+    "prints_very_much": "answer = 11\nprint('x' * 10**8)",
+    "loud": "import logging, tqdm\nlogging.warning('l')\nanswer = max(tqdm.tqdm(range(12)))",
+}
+FUNCTIONS = {
+    "lambda": "double = lambda x: x + x",
+    "partial": "import functools, operator\ndouble = functools.partial(operator.mul, 2)",
+    "object": "class Double:\n    def __call__(self, x): return 2 * x\ndouble = Double()",
+    "noise_on_stderr": (
         "import sys, logging, warnings\ndef double(x):\n    warnings.warn('w')\n"
         "    logging.warning('l')\n    print('e', file=sys.stderr)\n    return 2 * x"
-    )
-    save(folder / f"{NAME}.ipynb", solved(given, E05_2=loud))
+    ),
+}
+for title, source in NUMBERS.items():
+    case(name=title)(writes(E05_1=source))
+for title, source in FUNCTIONS.items():
+    case(name=title)(writes(E05_2=source))
 
 
 @case()
-def half_a_surrogate(folder, given):
-    path = folder / f"{NAME}.ipynb"
-    path.write_text(json.dumps(solved(given, E05_1="answer = 11  # \ud800")))
-
-
-@case()
-def a_script_in_outputs(folder, given):
+def shows_a_script(folder, given):
     show = (
         "answer = 11\nfrom IPython.display import HTML, display\n"
         "display(HTML('<script>alert(1)</script><img src=x onerror=alert(1)>'))\n"
@@ -221,7 +308,7 @@ def a_link(folder, given):
     (folder / f"{NAME}.ipynb").symlink_to(folder.parent / "plain" / f"{NAME}.ipynb")
 
 
-@case(NONE, "the link others")
+@case(NONE, "others (a link to a folder)")
 def a_link_to_a_folder(folder, given):
     (folder / "others").symlink_to(folder.parent / "plain")
 
@@ -280,7 +367,7 @@ HOSTILE = {
     "changed_cells": (
         "shell = get_ipython()\n"
         "shell.input_transformers_cleanup.append(lambda lines: ['pass\\n'])\n"
-        "shell.kernel.do_execute = print",
+        "shell.run_cell = print",
         "read its code: get_ipython",
     ),
     "read_frames": (
@@ -302,7 +389,46 @@ HOSTILE = {
         "def double(x):\n    grade_kernel.GRADER.send_bytes(b'\\xff[')",
         "read its code: grade_kernel",
     ),
+    "speaks_for_the_kernel": (
+        'import json\njson.dumps = lambda *_, **__: \'["value", true, [], [{"a": 1}]]\'',
+        "no feedback page",
+    ),
+    "says_half_a_word": (
+        "import os\nfor descriptor in range(3, 20):\n    try:\n"
+        "        os.write(descriptor, b'\\0\\0\\0\\x10')\n    except OSError: pass\n"
+        "import time; time.sleep(100)",
+        "stopped after",
+    ),
+    "its_own_modules": (
+        "class math: isclose = lambda *_: True\n"
+        "class np:\n    arange = lambda _: 0\n    class testing: assert_allclose = print\n"
+        "double = abs",
+        None,
+    ),
+    "never_a_number": (
+        "import numpy as np\nanswer = np.nan\ndef double(x): return np.full(np.shape(x), np.nan)",
+        None,
+    ),
     "changes_the_argument": ("def double(x):\n    try: x *= 2\n    finally: return x", None),
+    "clears_the_argument": ("def double(x):\n    try: x[...] = 0\n    finally: return x", None),
+    "cannot_be_stopped": (
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+        "could not be stopped",
+    ),
+    "forks": (
+        "import subprocess\nfor _ in range(280): subprocess.Popen(['sleep', '60'])\n"
+        "import time\ntime.sleep(3)",
+        "more than 256 processes",
+    ),
+    "forks_without_end": (
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        f"{NAME}: ",
+    ),
+    "hoards": (
+        "import subprocess, sys, time\nhoard = 'import time; k = b\"k\" * 2**28; time.sleep(9)'\n"
+        "for _ in range(4): subprocess.Popen([sys.executable, '-c', hoard])\ntime.sleep(5)",
+        "more than 0.7 GB of memory",
+    ),
 }
 for title, (code, note) in HOSTILE.items():
     case(NONE, note, name=title)(
@@ -336,13 +462,13 @@ def function_never_ends(folder, given):
     save(folder / f"{NAME}.ipynb", solved(given, E05_2=endless))
 
 
-# What it finds of the outside it says by answering right.
+# What it finds of the outside it says by answering wrong.
 OUTSIDE = """
 import glob, os, socket
 places = glob.glob('{submissions}/*') + glob.glob('{root}/notebooks/*') + glob.glob('{root}/t*')
 written = []
 library = os.environ['PYTHONPATH']
-for folder in ('{submissions}', '{root}', '{out}', '{site}', '/usr', '/etc', library):
+for folder in ('{submissions}', '{out}', '{root}', '{site}', '/usr', '/etc', library):
     try:
         open(folder + '/left-by-a-submission', 'w')
         written.append(folder)
@@ -358,3 +484,7 @@ except OSError:
 open('small', 'w').write('room enough')
 answer = 0 if places or written or networks != ['lo'] or others else 11
 """
+
+
+def outside(submissions, out, root, site):
+    return OUTSIDE.format(submissions=submissions, out=out, root=root, site=site)

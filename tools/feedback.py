@@ -2,13 +2,14 @@
 
 import html
 import re
+from itertools import groupby
 
 import bleach
 import nbformat
 from assignments import grade_id
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+from nbformat.v4 import new_markdown_cell, new_output
 
 MOST_TEXT, MOST_IMAGE, MOST_OUTPUTS = 20_000, 2_000_000, 50
 # What Markdown, tables and coloured code are made of.
@@ -25,9 +26,9 @@ HEAD = """<!DOCTYPE html>
 <style>
 body {{ max-width: 60rem; margin: auto; padding: 1rem; font-family: sans-serif; line-height: 1.4; }}
 pre {{ overflow-x: auto; margin: 0.3rem 0; }}
-.jp-Cell-inputWrapper .highlight {{ background: #f5f5f5; padding: 0.3rem 0.6rem; }}
-.jp-OutputArea-output {{ border-left: 3px solid #bbb; padding-left: 0.6rem; }}
-.jp-InputPrompt, .jp-OutputPrompt {{ display: none; }}
+.highlight {{ background: #f5f5f5; padding: 0.3rem 0.6rem; }}
+.output_area {{ border-left: 3px solid #bbb; padding-left: 0.6rem; }}
+.prompt {{ display: none; }}
 img {{ max-width: 100%; }}
 table {{ border-collapse: collapse; }}
 th, td {{ border: 1px solid #ccc; padding: 0.2rem 0.6rem; text-align: left; }}
@@ -74,16 +75,14 @@ def _allowed(tag: str, attribute: str, value: str) -> bool:
 
 def _joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """Join what was printed piece by piece; of a line that was overwritten the last state stays."""
-    joined: list[NotebookNode] = []
-    for output in outputs:
-        if output.output_type == "stream" and joined and joined[-1].get("name") == output.name:
-            joined[-1].text += output.text
+    joined = []
+    for name, group in groupby(outputs, key=lambda output: output.get("name")):
+        if name is None:
+            joined += group
         else:
-            joined.append(output)
-    for output in joined:
-        if output.output_type == "stream":
-            lines = output.text.replace("\r\n", "\n").split("\n")
-            output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+            lines = "".join(output.text for output in group).replace("\r\n", "\n").split("\n")
+            text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+            joined.append(new_output("stream", name=name, text=text))
     return joined
 
 

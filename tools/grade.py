@@ -12,20 +12,18 @@ import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import confine
@@ -33,15 +31,18 @@ import grade_worker
 import psutil
 from assignments import ROOT, Assignment, grade_cells, grade_id, read_assignment, select, split
 from grade_worker import Graded, Task
-from handed_in import NOISE, HandedIn, collect, printable
+from handed_in import NOISE, collect
 from make_exercises import make_exercise
 from nbformat import NotebookNode
 from restore import Restored
 
+# Workers are copies of one process that has imported what they need.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["grade_worker"])
 # What a submission has no need of: no fault by itself, but worth a look.
 SUSPICIOUS = re.compile(
-    r"\bchecks\.(?!check\b)\w+|\blesson\d\d\b|srcnn_tf\.checks\.\w+|get_ipython|sqlite3|_getframe|"
-    r"\bbuiltins\b|/proc\b|grade_kernel|sys\.modules|\bgc\.\w+|\bctypes\b"
+    r"\bchecks\.(?!check\b)\w+|srcnn_tf\.checks|get_ipython|sqlite3|_getframe|\bbuiltins\b|/proc\b|"
+    r"grade_kernel|sys\.modules|\bgc\.\w+|\bctypes\b"
 )
 
 
@@ -55,8 +56,11 @@ class Worker:
         """Grade a notebook; a worker that dies of it is named in the notes."""
         if self.over:
             raise RuntimeError("grading was stopped")
-        if self.process is None or self.process.poll() is not None:
-            self._start()
+        if self.process is None or not self.process.is_alive():
+            self.line, theirs = FORKED.Pipe()
+            with theirs:
+                self.process = FORKED.Process(target=grade_worker.main, args=(theirs, self.way))
+                self.process.start()
         try:
             self.line.send(task)
             if self.line.poll(task.notebook_seconds + 300):
@@ -67,27 +71,6 @@ class Worker:
         self.end()
         return Graded(notes=[f"{task.name}: not graded: it {reason}"], final=False)
 
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [
-                sys.executable,
-                str(ROOT / "tools" / "grade_worker.py"),
-                str(theirs.fileno()),
-            ]
-            paths = [str(find_spec("srcnn_tf").submodule_search_locations[0]) + "/.."]
-            paths += filter(None, [os.environ.get("PYTHONPATH")])
-            self.process = subprocess.Popen(
-                command,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "MPLBACKEND": "agg"},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for us: we end them
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        self.line = Connection(ours.detach())
-        self.line.send(self.way)
-
     def end(self) -> None:
         """End the process, and with it the kernel that it has."""
         if self.process is not None:
@@ -96,7 +79,7 @@ class Worker:
                     with contextlib.suppress(psutil.Error):
                         each.kill()
             self.process.kill()
-            self.process.wait()
+            self.process.join()
 
 
 @dataclass
@@ -158,7 +141,6 @@ class Grader:
         found = {m[0] for source in own if source not in given for m in SUSPICIOUS.finditer(source)}
         if found:
             graded.notes.append(f"{name}: read its code: {', '.join(sorted(found))}")
-        graded.notes = [printable(note) for note in graded.notes]
         if graded.final:
             write(path, json.dumps(asdict(graded)))
         return graded
@@ -180,9 +162,9 @@ class Grader:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; half of a pair of surrogates becomes a question mark."""
     partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8", newline="")
+    partial.write_text(text, encoding="utf-8", errors="replace", newline="")
     partial.replace(path)
 
 
@@ -199,7 +181,7 @@ def exercises_by_cell(sources: dict[str, NotebookNode]) -> dict[str, tuple[str, 
 
 def cell_text(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula and no terminal for a command."""
-    text = "".join(c if c.isprintable() else "?" for c in printable(text))
+    text = "".join(c if c.isprintable() else "?" for c in text)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
@@ -295,26 +277,27 @@ def grade_all(
         table.add_nobodys(f"beside the students' folders, not graded: {', '.join(others)}")
     with grader, ThreadPoolExecutor(grader.jobs) as pool:
 
-        def one(student: str) -> tuple[HandedIn, dict[str, Graded]]:
+        def one(student: str) -> tuple[list[Graded], list[str]]:
             handed_in = collect(students[student], grader.exercises)
-            books = handed_in.notebooks.items()
-            return handed_in, {name: grader.grade(name, book) for name, book in books}
+            graded = []
+            for name, restored in handed_in.notebooks.items():
+                try:
+                    graded.append(grader.grade(name, restored))
+                    if graded[-1].page:
+                        (out / "feedback" / student).mkdir(parents=True, exist_ok=True)
+                        write(out / "feedback" / student / f"{name}.html", graded[-1].page)
+                except Exception as error:  # no other notebook's result is lost by it
+                    graded.append(Graded(notes=[f"{name}: {type(error).__name__}: {error}"]))
+            return graded, handed_in.notes + [note for each in graded for note in each.notes]
 
-        work: dict[Future, str] = {pool.submit(one, student): student for student in students}
+        work = {pool.submit(one, student): student for student in students}
         try:
             for future in as_completed(work):
-                student = work[future]
                 try:
-                    handed_in, graded = future.result()
-                except Exception as error:  # nobody else's result is lost by it
-                    reason = f"not graded ({type(error).__name__}: {error})"
-                    handed_in, graded = HandedIn(notes=[reason]), {}
-                notes = handed_in.notes + [note for one in graded.values() for note in one.notes]
-                for name, result in graded.items():
-                    if result.page:
-                        (out / "feedback" / student).mkdir(parents=True, exist_ok=True)
-                        write(out / "feedback" / student / f"{name}.html", result.page)
-                table.add(student, list(graded.values()), notes)
+                    graded, notes = future.result()
+                except Exception as error:  # nor any other student's
+                    graded, notes = [], [f"not graded ({type(error).__name__}: {error})"]
+                table.add(work[future], graded, notes)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             grader.__exit__()

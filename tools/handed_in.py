@@ -64,7 +64,7 @@ def collect(place: Path, exercises: Mapping[str, NotebookNode]) -> HandedIn:
     """
     found, unreadable = HandedIn(), {}
     versions: dict[str, list[Version]] = {name: [] for name in exercises}
-    for label, time, content in _files(place, found.notes):
+    for label, time, content in _Reader(found.notes).read(place):
         start = content.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1]
         if start != b"{" and ".ipynb" not in label.lower():
             found.notes.append(f"not graded: {label}")
@@ -94,7 +94,6 @@ def collect(place: Path, exercises: Mapping[str, NotebookNode]) -> HandedIn:
             also = f", not {', '.join(others)}" if others else ""
             found.notes.append(f"{name}: graded {best.label}{also}")
     found.notes += [reason for lesson, reason in unreadable.values() if lesson is None]
-    found.notes = [printable(note) for note in found.notes]
     return found
 
 
@@ -142,69 +141,80 @@ def _by_name(label: str, exercises: Mapping[str, NotebookNode]) -> str | None:
     return max(fitting, key=len, default=None)
 
 
-def _files(place: Path, notes: list[str]) -> Iterator[tuple[str, float, bytes]]:
-    """Yield label, time and content of every file; what cannot be read becomes a note."""
-    if place.is_file():
-        yield from _unpacked(place.name, _content(place, notes, place.name), notes)
-        return
-    count = 0
-    for folder, folders, names in os.walk(place, onerror=lambda e: notes.append(f"not read: {e}")):
-        shown = Path(folder).relative_to(place)
-        folders[:] = sorted(f for f in folders if f == CHECKPOINTS or not NOISE.fullmatch(f))
-        for name in folders:
-            if Path(folder, name).is_symlink():
-                notes.append(f"not followed: the link {shown / name}")
-        if len(shown.parts) >= MOST_LEVELS and folders:
-            notes.append(f"not looked at: folders {MOST_LEVELS} levels deep")
-            folders.clear()
-        for name in sorted(n for n in names if not NOISE.fullmatch(n)):
-            count += 1
-            if count > MOST_FILES:
-                notes.append(f"not looked at: more than {MOST_FILES} files")
-                return
-            label, path = str(shown / name), Path(folder, name)
-            content = _content(path, notes, label)
-            if content is not None and content.startswith(b"PK"):
-                yield from _unpacked(label, content, notes)
-            elif content is not None:
-                yield label, path.lstat().st_mtime, content
+class _Reader:
+    """Reads files and zip files, and no more of them than anybody means to hand in.
 
+    Args:
+        notes: receives what was not read, and why.
+    """
 
-def _content(path: Path, notes: list[str], label: str) -> bytes | None:
-    """Read a file, if it is one: a pipe would wait for ever, a link may lead anywhere."""
-    try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        with open(os.open(path, flags), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                reason = "it is no regular file"
-            elif status.st_size > MOST_BYTES:
-                reason = f"it is larger than {MOST_BYTES >> 20} MB"
-            else:
-                return file.read()
-    except OSError as error:
-        reason = "it is a link" if path.is_symlink() else error.strerror
-    notes.append(f"not read: {label} ({reason})")
-    return None
+    def __init__(self, notes: list[str]):
+        self.notes, self.files, self.bytes = notes, MOST_FILES, MOST_BYTES
 
+    def read(self, place: Path) -> Iterator[tuple[str, float, bytes]]:
+        """Yield label, time and content of every file."""
+        if place.is_file():
+            yield from self._file(place, place.name)
+            return
+        for folder, folders, names in os.walk(place, onerror=lambda e: self._skip("", e)):
+            shown = Path(folder).relative_to(place)
+            folders[:] = sorted(f for f in folders if f == CHECKPOINTS or not NOISE.fullmatch(f))
+            for name in folders:
+                if Path(folder, name).is_symlink():
+                    self._skip(shown / name, "a link to a folder")
+            if len(shown.parts) >= MOST_LEVELS and folders:
+                self._skip(shown / folders[0], f"folders {MOST_LEVELS} levels deep")
+                folders.clear()
+            for name in sorted(n for n in names if not NOISE.fullmatch(n)):
+                yield from self._file(Path(folder, name), str(shown / name))
 
-def _unpacked(
-    label: str, content: bytes | None, notes: list[str]
-) -> Iterator[tuple[str, float, bytes]]:
-    left = MOST_BYTES
-    try:
-        with zipfile.ZipFile(io.BytesIO(content or b"")) as archive:
-            for entry in archive.infolist()[:MOST_FILES]:
-                parts = PurePath(entry.filename).parts
-                noise = [p for p in parts if NOISE.fullmatch(p) and p != CHECKPOINTS]
-                if entry.is_dir() or noise:
-                    continue
-                left -= entry.file_size
-                if left < 0:
-                    notes.append(f"not read: the rest of {label} (it unpacks to too much)")
-                    return
-                time = datetime(*entry.date_time).timestamp()
-                with archive.open(entry) as file:
-                    yield f"{label}/{entry.filename}", time, file.read(entry.file_size + 1)
-    except Exception as error:  # damaged, encrypted, of a method that nobody knows
-        notes.append(f"not read: {label} ({error})")
+    def _skip(self, label: object, reason: object) -> None:
+        self.notes.append(f"not read: {label} ({reason})")
+
+    def _take(self, label: str, size: int) -> bool:
+        self.files -= 1
+        if self.files == -1:
+            self._skip(f"{label} and what follows", f"more than {MOST_FILES} files")
+        elif size > self.bytes:
+            self._skip(label, f"more than {MOST_BYTES >> 20} MB in all")
+        elif self.files >= 0:
+            self.bytes -= size
+            return True
+        return False
+
+    def _file(self, path: Path, label: str) -> Iterator[tuple[str, float, bytes]]:
+        """Read a file, if it is one: a pipe would wait for ever, a link may lead anywhere."""
+        content = None
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            with open(os.open(path, flags), "rb") as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    self._skip(label, "it is no regular file")
+                elif self._take(label, status.st_size):
+                    content = file.read(status.st_size)
+        except OSError as error:
+            self._skip(label, "it is a link" if path.is_symlink() else error.strerror)
+        if content is not None:
+            yield from self._unpacked(label, status.st_mtime, content)
+
+    def _unpacked(
+        self, label: str, time: float, content: bytes
+    ) -> Iterator[tuple[str, float, bytes]]:
+        if not content.startswith(b"PK"):
+            yield label, time, content
+            return
+        try:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                for entry in archive.infolist():
+                    parts = PurePath(entry.filename).parts
+                    noise = any(NOISE.fullmatch(p) for p in parts if p not in ("..", CHECKPOINTS))
+                    inside = f"{label}/{entry.filename}"
+                    if entry.is_dir() or noise or not self._take(inside, entry.file_size):
+                        continue
+                    year, month, day, *clock = entry.date_time  # 0 where nobody cared
+                    time = datetime(year, max(month, 1), max(day, 1), *clock).timestamp()
+                    with archive.open(entry) as file:
+                        yield from self._unpacked(inside, time, file.read(entry.file_size))
+        except Exception as error:  # damaged, encrypted, of a method that nobody knows
+            self._skip(label, error)

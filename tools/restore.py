@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import nbformat
 from assignments import grade_id
-from grade_answers import bound, parse
+from grade_checks import bound, parse
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
@@ -92,42 +92,45 @@ def restore(cells: Sequence[Cell], exercise: NotebookNode) -> Restored:
     last = -1
     for i, cell in enumerate(cells):
         number = found.get(i)
-        if number is None:
-            if cell.source.strip() and cell.source.strip() not in stubs:
-                followers.setdefault(last, []).append(cell)
-            continue
-        last = max(last, number)
-    notes, touched = [], bool(followers)
+        if number is not None:
+            last = max(last, number)
+        elif cell.source.strip() and cell.source.strip() not in stubs:
+            followers.setdefault(last, []).append(cell)
+    notes: list[str] = []
     result = [_own(cell) for cell in followers.get(-1, [])]
     for number, given in enumerate(exercise.cells):
         cell, own = nbformat.from_dict(given), cells[placed[number]] if number in placed else None
-        changed = own is not None and own.source.strip() != given.source.strip()
-        touched |= changed and "nbgrader" in given.metadata
-        if changed and given.metadata.get("nbgrader", {}).get("locked"):
+        place = len(result)
+        if own is None or own.source.strip() == given.source.strip():
+            if is_answer(given):
+                place = _before_its_names(cell, result)
+        elif given.metadata.get("nbgrader", {}).get("locked"):
             result.append(_own(own))  # a changed check: the student's may run, ours counts
-        elif changed:
-            cell.source = own.source
+            place += 1
+        else:
+            cell.source, cell.metadata["own"] = own.source, "nbgrader" in given.metadata
             if own.attachments:
                 cell["attachments"] = own.attachments
             if own.kind != given.cell_type and is_answer(given):
                 notes.append(
                     f"{grade_id(given)}: was turned into a {own.kind} cell, and turned back"
                 )
-        elif is_answer(given):
-            # What is still empty must not overwrite what stands above it.
-            back = len(result)
-            while back and result[back - 1].metadata.get("own"):
-                back -= 1
-            result.insert(back, cell)
-            result += [_own(each) for each in followers.get(number, [])]
-            continue
-        result.append(cell)
+        result.insert(place, cell)
         result += [_own(each) for each in followers.get(number, [])]
     restored = nbformat.from_dict(exercise)
     restored.cells = result
     for number, cell in enumerate(result):
         cell["id"] = f"cell-{number}"
-    return Restored(restored, touched, notes)
+    return Restored(restored, any(cell.metadata.get("own") for cell in result), notes)
+
+
+def _before_its_names(empty: NotebookNode, cells: Sequence[NotebookNode]) -> int:
+    """Return where an empty answer can stand and overwrite nothing that its student wrote."""
+    names = bound(parse(empty.source))
+    for place, cell in enumerate(cells):
+        if cell.metadata.get("own") and names & bound(parse(cell.source)):
+            return place
+    return len(cells)
 
 
 def _own(cell: Cell) -> NotebookNode:
