@@ -259,10 +259,11 @@ NUMBERS = {
     "fraction": "from fractions import Fraction\nanswer = Fraction(22, 2)",
     "cell_magic": "%%time\nanswer = 11",
     "line_magic": "%time answer = 11\n!echo hi",
+    "inline_figures": "%matplotlib inline\nanswer = 11",
     "top_level_await": "async def eleven(): return 11\nanswer = await eleven()",
     "module_of_its_own": "open('own.py', 'w').write('e = 11')\nfrom own import e as answer",
     "then_an_error": "answer = 11\n1 / 0",
-    "no_print_any_more": "import sys\nanswer = 11\nprint = sys.stdout = sys.stderr = None",
+    "no_print_any_more": "import io, sys\nanswer = 11\nprint, sys.stdout = None, io.StringIO()",
     "half_a_surrogate": "answer = 11  # \ud800",
     "half_a_surrogate_printed": "answer = 11\nprint('\\ud800')",
     "prints_very_much": "answer = 11\nprint('x' * 10**8)",
@@ -357,7 +358,7 @@ HOSTILE = {
         "import sys, types\nfake = types.ModuleType('checks')\nfake.require = fake.check = print\n"
         "import srcnn_tf.checks as checks\nchecks.require = checks.check = print\n"
         "sys.modules['srcnn_tf.checks'] = fake",
-        "read its code: checks.require, sys.modules",
+        "read its code: checks.require, srcnn_tf.checks, sys.modules",
     ),
     "replaced_functions": (
         "import numpy as np, builtins\nnp.allclose = np.array_equal = lambda *a, **k: True\n"
@@ -413,21 +414,11 @@ HOSTILE = {
     "clears_the_argument": ("def double(x):\n    try: x[...] = 0\n    finally: return x", None),
     "cannot_be_stopped": (
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
-        "could not be stopped",
-    ),
-    "forks": (
-        "import subprocess\nfor _ in range(280): subprocess.Popen(['sleep', '60'])\n"
-        "import time\ntime.sleep(3)",
-        "more than 256 processes",
+        "stopped",
     ),
     "forks_without_end": (
         "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
         f"{NAME}: ",
-    ),
-    "hoards": (
-        "import subprocess, sys, time\nhoard = 'import time; k = b\"k\" * 2**28; time.sleep(9)'\n"
-        "for _ in range(4): subprocess.Popen([sys.executable, '-c', hoard])\ntime.sleep(5)",
-        "more than 0.7 GB of memory",
     ),
 }
 for title, (code, note) in HOSTILE.items():
@@ -477,7 +468,9 @@ for folder in ('{submissions}', '{out}', '{root}', '{site}', '/usr', '/etc', lib
 networks = [name for _, name in socket.if_nameindex()]
 others = [p for p in os.listdir('/proc') if p.isdecimal() and int(p) > 1000]
 try:
-    open('big', 'wb').write(bytes(2**20) * 1100)
+    with open('big', 'wb') as file:
+        for _ in range(1100):
+            file.write(bytes(2**20))
     written.append('more than a gigabyte')
 except OSError:
     os.remove('big')

@@ -18,6 +18,7 @@ pytest.importorskip("nbgrader", reason="grading needs the extra srcnn-tf[instruc
 
 import confine
 import grade
+import grade_worker
 import make_exercises
 import restore
 from assignments import Assignment
@@ -79,7 +80,9 @@ def test_every_submission_gets_what_it_must(given, solutions, tmp_path):
     cases = dict(submissions.CASES)
     if confine.find().prefix:
         outside = submissions.outside(*owned)
-        cases["looks_outside"] = submissions.Case(submissions.writes(E05_1=outside))
+        cases["looks_outside"] = submissions.Case(
+            submissions.writes(E05_1=outside), note="read its code: /proc"
+        )
     for student, case in cases.items():
         (handed_in / student).mkdir(parents=True)
         case.write(handed_in / student, nbformat.from_dict(given))
@@ -159,6 +162,27 @@ def test_a_stopped_run_leaves_a_true_table_and_no_process(given, solutions, tmp_
         assert running
         _, alive = grade.psutil.wait_procs(running, 5)
         assert not alive
+
+
+GREEDY = {
+    "for _ in range(300): subprocess.Popen(['sleep', '60'])": "more than 256 processes",
+    "hoard = 'import time; kept = b\"k\" * 2**27; time.sleep(60)'\n"
+    "for _ in range(3): subprocess.Popen([sys.executable, '-c', hoard])": "0.3 GB of memory",
+}
+
+
+@pytest.mark.parametrize(("code", "reason"), GREEDY.items())
+def test_what_a_group_takes_is_limited(code, reason):
+    """Its processes count together: none of them takes too much alone."""
+    code = f"import subprocess, sys, time\n{code}\ntime.sleep(60)"
+    task = grade.Task("05_five", None, None, 60, notebook_seconds=60, memory_gb=0.3)
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        watch = grade_worker._Watch(process.pid, task)
+        watch.start()
+        assert process.wait(50) == -signal.SIGKILL
+    assert reason in watch.reason
+    _, alive = grade.psutil.wait_procs(watch.seen, 5)
+    assert not alive
 
 
 def test_the_students_text_is_never_lost(given):

@@ -7,10 +7,7 @@ submission is kept from.
 """
 
 import argparse
-import contextlib
-import csv
 import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -29,16 +26,16 @@ from pathlib import Path
 import confine
 import grade_worker
 import psutil
-from assignments import ROOT, Assignment, grade_cells, grade_id, read_assignment, select, split
+from assignments import ROOT, Assignment, read_assignment, select
+from grade_table import Table, exercises_by_cell, write
 from grade_worker import Graded, Task
 from handed_in import NOISE, collect
 from make_exercises import make_exercise
-from nbformat import NotebookNode
 from restore import Restored
 
 # Workers are copies of one process that has imported what they need.
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["grade_worker"])
+FORKED.set_forkserver_preload(["grade_worker", "feedback"])
 # What a submission has no need of: no fault by itself, but worth a look.
 SUSPICIOUS = re.compile(
     r"\bchecks\.(?!check\b)\w+|srcnn_tf\.checks|get_ipython|sqlite3|_getframe|\bbuiltins\b|/proc\b|"
@@ -74,11 +71,7 @@ class Worker:
     def end(self) -> None:
         """End the process, and with it the kernel that it has."""
         if self.process is not None:
-            with contextlib.suppress(psutil.Error):
-                for each in psutil.Process(self.process.pid).children(recursive=True):
-                    with contextlib.suppress(psutil.Error):
-                        each.kill()
-            self.process.kill()
+            grade_worker.kill(self.process.pid)
             self.process.join()
 
 
@@ -159,74 +152,6 @@ class Grader:
         for worker in self.started:
             worker.over = True
             worker.end()
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all; half of a pair of surrogates becomes a question mark."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8", errors="replace", newline="")
-    partial.replace(path)
-
-
-def exercises_by_cell(sources: dict[str, NotebookNode]) -> dict[str, tuple[str, float]]:
-    """Return exercise and greatest points of every cell that gives points, by its grade_id."""
-    return {
-        grade_id(cell): (exercise, cell.metadata.nbgrader.points)
-        for notebook in sources.values()
-        for exercise, cells in split(notebook)
-        for cell in grade_cells(cells)
-        if cell.metadata.nbgrader.points
-    }
-
-
-def cell_text(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula and no terminal for a command."""
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
-class Table:
-    """grades.csv: a line for each student who is done, in the order of their names."""
-
-    def __init__(self, path: Path, worth: dict[str, tuple[str, float]]):
-        self.path, self.worth, self.rows = path, worth, {}
-        self.columns = list(dict.fromkeys(exercise for exercise, _ in worth.values()))
-        self.most = sum(points for _, points in worth.values())
-
-    def add(self, student: str, graded: Sequence[Graded], notes: list[str]) -> None:
-        """Add a student, and write the table anew."""
-        points = dict.fromkeys(self.columns, 0.0)
-        for one in graded:
-            for cell, score in one.points.items():
-                if cell in self.worth:
-                    exercise, most = self.worth[cell]
-                    if not 0 <= score <= most:
-                        notes.append(
-                            f"{cell}: {score:g} points of {most:g} cannot be: counted as 0"
-                        )
-                        score = 0
-                    points[exercise] += score
-        total = sum(points.values())
-        shown = [f"{value:g}" for value in (*points.values(), total, self.most)]
-        self.rows[student] = [student, *shown, "; ".join(notes)]
-        self.save()
-        print(f"{cell_text(student)}: {total:g} of {self.most:g}", flush=True)
-        for note in notes:
-            print(f"  {cell_text(note)}", flush=True)
-
-    def add_nobodys(self, note: str) -> None:
-        """Add a line, without points, on what belongs to no student."""
-        self.rows["(no student)"] = ["(no student)", *[""] * (len(self.columns) + 2), note]
-        self.save()
-        print(cell_text(note), flush=True)
-
-    def save(self) -> None:
-        """Write what there is so far."""
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        lines.writerow(["student", *self.columns, "points", "of", "notes"])
-        lines.writerows(map(cell_text, self.rows[student]) for student in sorted(self.rows))
-        write(self.path, text.getvalue())
 
 
 def students_in(submissions: Path) -> tuple[dict[str, Path], list[str]]:

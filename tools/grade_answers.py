@@ -67,7 +67,7 @@ class Session:
         try:
             self._receive()
         except (Exception, Gone) as error:
-            raise Gone("its kernel did not start") from error
+            raise OSError("its kernel did not start") from error
 
     def ask(self, kind: str, target, arguments: tuple = (), options: dict | None = None):
         """Return an answer.

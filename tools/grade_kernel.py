@@ -72,6 +72,9 @@ class _Shell(InteractiveShell):
     display_pub_class = Type(_Publisher)
     displayhook_class = Type(_Hook)
 
+    def enable_gui(self, gui=None) -> None:
+        """Have no windows: figures are displayed."""
+
     def _showtraceback(self, etype, evalue, stb) -> None:
         _show("error", ename=etype.__name__, evalue=str(evalue), traceback=list(stb))
 
@@ -195,7 +198,6 @@ def main(descriptor: str, memory: str) -> None:
     for limit, most in limits.items():
         with contextlib.suppress(ValueError):  # macOS has other opinions on what can be limited
             resource.setrlimit(getattr(resource, f"RLIMIT_{limit}"), (most, most))
-    os.nice(5)  # the grader must get its turn beside whatever this starts
     LINE = Connection(int(descriptor))
     sys.path[0] = ""  # as in a notebook
     sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import feedback
 import nbformat
 import psutil
 from assignments import grade_cells, grade_id, split
@@ -68,6 +67,15 @@ class Graded:
     final: bool = True
 
 
+def kill(process: int) -> None:
+    """Kill a process and all that it started."""
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(process)
+        for each in [*root.children(recursive=True), root]:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+
+
 class _Watch(threading.Thread):
     """Ends a process and all that it started, when it is told to or when they take too much."""
 
@@ -108,9 +116,8 @@ class _Watch(threading.Thread):
     def end(self, reason: str = "") -> None:
         self.reason = self.reason or reason
         self.over.set()
-        with contextlib.suppress(psutil.Error):
-            self._processes()
-        for process in self.seen:
+        kill(self.root.pid)
+        for process in self.seen:  # whose parents ended before
             with contextlib.suppress(psutil.Error):
                 process.kill()
 
@@ -216,6 +223,8 @@ def _check(
 
 def grade(task: Task, way: Confinement) -> Graded:
     """Grade a notebook; whatever is wrong with it stands in the notes."""
+    import feedback  # takes two seconds, and who only starts workers need not wait
+
     graded = Graded()
     try:
         _execute(task, way, graded)
@@ -236,10 +245,7 @@ def grade(task: Task, way: Confinement) -> Graded:
 def _end_with_the_grader() -> None:
     """Wait for the end of the process that started this one, which may be killed."""
     multiprocessing.parent_process().join()
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    os._exit(1)
+    kill(os.getpid())
 
 
 def main(line: Connection, way: Confinement) -> None:
