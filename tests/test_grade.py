@@ -206,3 +206,16 @@ def test_a_score_outside_its_bounds_counts_as_nothing(tmp_path):
     table.add("eve", [grade.Graded({"check": 200.0})], [])
     assert rows(tmp_path / "grades.csv")["eve"]["points"] == "0"
     assert "200 points of 2 cannot be" in rows(tmp_path / "grades.csv")["eve"]["notes"]
+
+
+def test_no_name_breaks_the_table(tmp_path, capsys):
+    table = grade.Table(tmp_path / "grades.csv", {"check": ("E1", 2)})
+    for name in ("(no student)", "+1", 'a"\n,b', "\udcff", "\x1b[31m"):
+        table.add(name, [grade.Graded({"check": 2})], ["=1", "\ud800"])
+    table.add_nobodys("@else")
+    lines = list(csv.reader((tmp_path / "grades.csv").open(encoding="utf-8", newline="")))
+    names = ["student", "(no student)", "?[31m", "(no student)", "'+1", 'a"?,b', "?"]
+    assert [line[0] for line in lines] == names
+    assert [line[2] for line in lines[1:]] == ["", *["2"] * 5]
+    assert all(line[-1] == "'=1; ?" for line in lines[2:])
+    assert "\x1b" not in capsys.readouterr().out

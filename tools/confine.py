@@ -1,15 +1,11 @@
 """Start a command with a file system, processes and a network of its own.
 
-`Confinement` writes the command line for bubblewrap. Where bubblewrap is missing, this file does
+`Confinement` writes the command line for bubblewrap. Where bubblewrap is missing, confine.sh does
 the same when util-linux's `unshare` starts it: it understands those options that we use.
 """
 
 import contextlib
-import ctypes
-import fcntl
 import os
-import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -75,13 +71,13 @@ class Confinement:
 
 def find(private: Sequence[Path] = ()) -> Confinement:
     """Return the best confinement that works here: each is tried with the interpreter it is for."""
-    emulated = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
+    emulated = ["sh", str(Path(__file__).with_name("confine.sh").resolve()), sys.executable]
     ways = {
         "bubblewrap": ["bwrap", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"],
-        "unshare": [*UNSHARE, "--user", "--map-root-user", *emulated],
+        "unshare": [*UNSHARE, "--user", "--map-root-user", *emulated, "-"],
     }
     if os.geteuid() == 0:  # who can become another user, which is better
-        ways = {"unshare, as another user": [*UNSHARE, *emulated], **ways}
+        ways = {"unshare, as another user": [*UNSHARE, *emulated, "own"], **ways}
     folders = tuple(path.resolve() for path in private)
     for name, prefix in ways.items():
         way = Confinement(prefix, f"confined by {name}: no network, files of its own", folders)
@@ -96,132 +92,3 @@ def find(private: Sequence[Path] = ()) -> Confinement:
         words="NOT confined: a submission can read and change whatever you can, and has the "
         "network; docs/teaching.md says what to do"
     )
-
-
-# What follows does what bubblewrap does.
-
-RDONLY, NOSUID, NODEV, BIND, RECURSIVE, DETACH = 1, 2, 4, 4096, 16384, 2
-AT_RECURSIVE, MOUNT_SETATTR = 0x8000, 442  # the call's number on every architecture
-PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
-SIOCSIFFLAGS, IFF_UP = 0x8914, 1
-OLD, NEW = Path("/oldroot"), Path("/newroot")
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def _call(name: str, *arguments) -> None:
-    texts = [str(a).encode() if isinstance(a, str | Path) else a for a in arguments]
-    if getattr(LIBC, name)(*texts) < 0:
-        raise OSError(ctypes.get_errno(), f"{name} {arguments}")
-
-
-def _mount(source: str | Path, target: Path, kind: str | None, flags: int, data: str = "") -> None:
-    _call("mount", source, target, kind, ctypes.c_ulong(flags), data)
-
-
-def _set(target: Path, attributes: int, flags: int = 0) -> None:
-    wanted = struct.pack("QQQQ", attributes, 0, 0, 0)
-    _call("syscall", MOUNT_SETATTR, -100, target, flags, wanted, ctypes.c_size_t(len(wanted)))
-
-
-def _inside(path: str) -> Path:
-    return NEW / path.lstrip("/")
-
-
-def _tmpfs(path: str, size: str = "1m") -> None:
-    _inside(path).mkdir(parents=True, exist_ok=True)
-    _mount("tmpfs", _inside(path), "tmpfs", NOSUID | NODEV, f"mode=1777,size={size}")
-
-
-def _bind(source: str, target: str, attributes: int = RDONLY | NOSUID | NODEV) -> None:
-    origin, place = OLD / source.lstrip("/"), _inside(target)
-    if origin.is_dir():
-        place.mkdir(parents=True, exist_ok=True)
-    elif not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.touch()
-    _mount(origin, place, None, BIND | RECURSIVE)
-    _set(place, attributes, AT_RECURSIVE)
-
-
-def _devices(path: str) -> None:
-    _tmpfs(path)
-    for name in ("null", "zero", "full", "random", "urandom"):
-        _bind(f"/dev/{name}", f"{path}/{name}", NOSUID)
-    for link, target in (("fd", "/proc/self/fd"), ("ptmx", "pts/ptmx")):
-        _inside(f"{path}/{link}").symlink_to(target)
-    _inside(f"{path}/pts").mkdir()
-    settings = "newinstance,ptmxmode=0666,mode=620"
-    _mount("devpts", _inside(f"{path}/pts"), "devpts", NOSUID, settings)
-    _tmpfs(f"{path}/shm", "64m")
-
-
-def _read(arguments: list[str]) -> list[tuple[str, str, str]]:
-    """Return options with their one or two values; sources are resolved while they can be."""
-    words, steps = iter(arguments), []
-    for option in words:
-        value = next(words)
-        if option.startswith("--ro-bind"):
-            source, value = os.path.realpath(value), next(words)
-            if option == "--ro-bind" or os.path.exists(source):
-                steps.append(("--ro-bind", value, source))
-        else:
-            steps.append((option, value, ""))
-    return steps
-
-
-def main(arguments: list[str]) -> None:
-    """Build a root folder from bubblewrap's options, and become the command after `--`."""
-    with socket.socket() as any_socket:  # 127.0.0.1 is off in a new network namespace
-        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
-    end = arguments.index("--")
-    steps, command = _read(arguments[:end]), arguments[end + 1 :]
-    user = os.stat("/proc/self/ns/pid").st_ino  # nobody else: its processes can be counted
-    _mount("tmpfs", Path("/tmp"), "tmpfs", NOSUID | NODEV, "mode=755")
-    for folder in (OLD, NEW):
-        Path(f"/tmp{folder}").mkdir()
-    _call("pivot_root", "/tmp", f"/tmp{OLD}")
-    os.chdir("/")
-    _mount("tmpfs", NEW, "tmpfs", NOSUID | NODEV, "mode=755,size=1m")
-    size = "1m"
-    for option, value, source in steps:
-        match option:
-            case "--size":
-                size = value
-            case "--tmpfs":
-                _tmpfs(value, size)
-                size = "1m"
-            case "--ro-bind":
-                _bind(source, value)
-            case "--proc":
-                _inside(value).mkdir(exist_ok=True)
-                _mount("proc", _inside(value), "proc", NOSUID | NODEV)
-            case "--dev":
-                _devices(value)
-            case "--remount-ro":
-                _set(_inside(value), RDONLY)
-            case "--chdir":
-                start = value
-            case _:
-                raise ValueError(f"{option} is not known here")
-    os.chdir(NEW)
-    _call("pivot_root", ".", ".")
-    _call("umount2", ".", DETACH)  # the old root, which now lies upon the new one
-    os.chdir(start)
-    for capability in range(64):
-        LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # it fails for those there are not
-    with contextlib.suppress(OSError):  # where there is no other user to become
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
-    LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    child = os.fork()
-    if not child:
-        os.execv(command[0], command)
-    while True:  # the first process of a namespace buries the others
-        process, status = os.wait()
-        if process == child:
-            sys.exit(os.waitstatus_to_exitcode(status) != 0)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

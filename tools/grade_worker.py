@@ -122,6 +122,13 @@ class _Watch(threading.Thread):
                 process.kill()
 
 
+def _most_threads() -> int:
+    """Return what stops a fork bomb; some systems count what else their user runs."""
+    running = sum(p.info["num_threads"] or 0 for p in psutil.process_iter(["num_threads"]))
+    for_tensorflow = 16 * (os.cpu_count() or 1)
+    return running + MOST_PROCESSES + for_tensorflow
+
+
 @contextlib.contextmanager
 def _kernel(task: Task, way: Confinement) -> Iterator[Session]:
     """Start the process that a notebook runs in; end it, and what it started, afterwards."""
@@ -143,7 +150,7 @@ def _kernel(task: Task, way: Confinement) -> Iterator[Session]:
         environment["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         data = [Path(os.environ[name]) for name in ["SRCNN_TF_DATA"] if name in os.environ]
         command = [sys.executable, str(kernel), str(theirs.fileno())]
-        command += [str(int(task.memory_gb * 2**30))]
+        command += [str(int(task.memory_gb * 2**30)), str(_most_threads())]
         with theirs:
             process = subprocess.Popen(
                 way.command(*command, megabytes=MOST_MEGABYTES, show=data),
