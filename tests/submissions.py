@@ -394,12 +394,6 @@ HOSTILE = {
         'import json\njson.dumps = lambda *_, **__: \'["value", true, [], [{"a": 1}]]\'',
         "no feedback page",
     ),
-    "says_half_a_word": (
-        "import os\nfor descriptor in range(3, 20):\n    try:\n"
-        "        os.write(descriptor, b'\\0\\0\\0\\x10')\n    except OSError: pass\n"
-        "import time; time.sleep(100)",
-        "stopped after",
-    ),
     "its_own_modules": (
         "class math: isclose = lambda *_: True\n"
         "class np:\n    arange = lambda _: 0\n    class testing: assert_allclose = print\n"
@@ -452,6 +446,16 @@ def function_never_ends(folder, given):
     endless = "def double(x):\n    while True: pass"
     save(folder / f"{NAME}.ipynb", solved(given, E05_2=endless))
 
+
+HALF_A_WORD = """
+import os, time
+for descriptor in range(3, 20):
+    try:
+        os.write(descriptor, b"\\0\\0\\0\\x10")
+    except OSError:
+        pass
+time.sleep(100)
+"""
 
 # What it finds of the outside it says by answering wrong.
 OUTSIDE = """

@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ pytest.importorskip("nbgrader", reason="grading needs the extra srcnn-tf[instruc
 import confine
 import grade
 import grade_worker
+import handed_in
 import make_exercises
 import restore
 from assignments import Assignment
@@ -88,9 +90,7 @@ def test_every_submission_gets_what_it_must(given, solutions, tmp_path):
         case.write(handed_in / student, nbformat.from_dict(given))
     (handed_in / "loose.ipynb").write_text("{}")
     before = files(handed_in)
-    assignment = Assignment(
-        name="tiny", solutions=solutions, cell_seconds=6, notebook_seconds=30, memory_gb=0.7
-    )
+    assignment = Assignment(name="tiny", solutions=solutions, cell_seconds=6, memory_gb=0.7)
     # Many at once, because some wait for a limit.
     found = rows(grade.grade_all(handed_in, assignment, out, jobs=6))
     assert files(handed_in) == before
@@ -162,6 +162,28 @@ def test_a_stopped_run_leaves_a_true_table_and_no_process(given, solutions, tmp_
         assert running
         _, alive = grade.psutil.wait_procs(running, 5)
         assert not alive
+
+
+def graded_here(given, solutions, way, seconds, **sources):
+    cells = handed_in.read(json.dumps(submissions.solved(given, **sources)).encode())
+    solution = nbformat.read(solutions / f"{submissions.NAME}.ipynb", 4)
+    notebook = restore.restore(cells, given).notebook
+    task = grade.Task(submissions.NAME, notebook, solution, 60, seconds, memory_gb=4)
+    return grade_worker.grade(task, way)
+
+
+def test_a_notebook_that_leaves_the_grader_waiting_is_stopped(given, solutions):
+    graded = graded_here(given, solutions, confine.find(), 3, E05_2=submissions.HALF_A_WORD)
+    assert graded.notes == [f"{submissions.NAME}: stopped after 3 s"]
+    assert graded.points["E05_1_check"] == 1
+
+
+def test_where_nothing_can_confine_it_says_so_and_grades(given, solutions, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    way = confine.find()
+    assert "NOT confined" in way.words
+    graded = graded_here(given, solutions, way, 600)
+    assert (graded.points, graded.notes) == ({"E05_1_check": 1, "E05_2_check": 2}, [])
 
 
 GREEDY = {

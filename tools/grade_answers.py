@@ -17,7 +17,7 @@ from types import FunctionType
 
 import numpy as np
 
-MOST_BYTES = 2**28  # of one reply
+MOST_BYTES = 2**26  # of one reply
 GRACE = 5.0  # seconds that an interrupted kernel has for its reply
 
 

@@ -14,13 +14,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePath
+from typing import IO
 
 import nbformat
 from assignments import grade_id
 from nbformat import NotebookNode
 from restore import Cell, Restored, restore
 
-MOST_BYTES, MOST_FILES, MOST_LEVELS = 2**28, 1000, 20
+MOST_BYTES, MOST_FILES, MOST_LEVELS = 2**27, 200, 20
+Found = tuple[str, float, bytes]  # label, time and content
 NOISE = re.compile(r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|__pycache__", re.IGNORECASE)
 CHECKPOINTS = ".ipynb_checkpoints"
 SAME_TIME = 2.0  # seconds: what zip files and unpacking leave of an order
@@ -65,10 +67,6 @@ def collect(place: Path, exercises: Mapping[str, NotebookNode]) -> HandedIn:
     found, unreadable = HandedIn(), {}
     versions: dict[str, list[Version]] = {name: [] for name in exercises}
     for label, time, content in _Reader(found.notes).read(place):
-        start = content.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1]
-        if start != b"{" and ".ipynb" not in label.lower():
-            found.notes.append(f"not graded: {label}")
-            continue
         try:
             cells = read(content)
         except Exception as error:  # somebody else's file: anything can be wrong with it
@@ -142,7 +140,7 @@ def _by_name(label: str, exercises: Mapping[str, NotebookNode]) -> str | None:
 
 
 class _Reader:
-    """Reads files and zip files, and no more of them than anybody means to hand in.
+    """Reads notebooks and zip files, and no more of them than anybody means to hand in.
 
     Args:
         notes: receives what was not read, and why.
@@ -150,9 +148,16 @@ class _Reader:
 
     def __init__(self, notes: list[str]):
         self.notes, self.files, self.bytes = notes, MOST_FILES, MOST_BYTES
+        self.others: list[str] = []
 
-    def read(self, place: Path) -> Iterator[tuple[str, float, bytes]]:
-        """Yield label, time and content of every file."""
+    def read(self, place: Path) -> Iterator[Found]:
+        """Yield what may be a notebook; what cannot be one is noted."""
+        yield from self._read(place)
+        if self.others:
+            more = f" and {len(self.others) - 9} more" if len(self.others) > 9 else ""
+            self.notes.append(f"not graded: {', '.join(self.others[:9])}{more}")
+
+    def _read(self, place: Path) -> Iterator[Found]:
         if place.is_file():
             yield from self._file(place, place.name)
             return
@@ -171,10 +176,36 @@ class _Reader:
     def _skip(self, label: object, reason: object) -> None:
         self.notes.append(f"not read: {label} ({reason})")
 
+    def _file(self, path: Path, label: str) -> Iterator[Found]:
+        """Open a file, if it is one: a pipe would wait for ever, a link may lead anywhere."""
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            with open(os.open(path, flags), "rb") as file:
+                status = os.fstat(file.fileno())
+                if stat.S_ISREG(status.st_mode):
+                    yield from self._content(label, status.st_mtime, status.st_size, file)
+                else:
+                    self._skip(label, "it is no regular file")
+        except OSError as error:
+            self._skip(label, "it is a link" if path.is_symlink() else error.strerror)
+
+    def _content(self, label: str, time: float, size: int, file: IO[bytes]) -> Iterator[Found]:
+        start = file.read(1000)
+        if start.startswith(b"PK"):
+            if self._take(label, size):
+                yield from self._unpacked(label, start + file.read(size))
+        elif start.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:1] != b"{" and (
+            ".ipynb" not in label.lower()
+        ):
+            self.others.append(label)
+        elif self._take(label, size):
+            yield label, time, start + file.read(size)
+
     def _take(self, label: str, size: int) -> bool:
+        """Say whether there is room for a notebook or zip file; other files take none."""
         self.files -= 1
         if self.files == -1:
-            self._skip(f"{label} and what follows", f"more than {MOST_FILES} files")
+            self._skip(f"{label} and what follows", f"more than {MOST_FILES} notebooks")
         elif size > self.bytes:
             self._skip(label, f"more than {MOST_BYTES >> 20} MB in all")
         elif self.files >= 0:
@@ -182,39 +213,18 @@ class _Reader:
             return True
         return False
 
-    def _file(self, path: Path, label: str) -> Iterator[tuple[str, float, bytes]]:
-        """Read a file, if it is one: a pipe would wait for ever, a link may lead anywhere."""
-        content = None
-        try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-            with open(os.open(path, flags), "rb") as file:
-                status = os.fstat(file.fileno())
-                if not stat.S_ISREG(status.st_mode):
-                    self._skip(label, "it is no regular file")
-                elif self._take(label, status.st_size):
-                    content = file.read(status.st_size)
-        except OSError as error:
-            self._skip(label, "it is a link" if path.is_symlink() else error.strerror)
-        if content is not None:
-            yield from self._unpacked(label, status.st_mtime, content)
-
-    def _unpacked(
-        self, label: str, time: float, content: bytes
-    ) -> Iterator[tuple[str, float, bytes]]:
-        if not content.startswith(b"PK"):
-            yield label, time, content
-            return
+    def _unpacked(self, label: str, content: bytes) -> Iterator[Found]:
         try:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 for entry in archive.infolist():
                     parts = PurePath(entry.filename).parts
                     noise = any(NOISE.fullmatch(p) for p in parts if p not in ("..", CHECKPOINTS))
-                    inside = f"{label}/{entry.filename}"
-                    if entry.is_dir() or noise or not self._take(inside, entry.file_size):
+                    if entry.is_dir() or noise:
                         continue
                     year, month, day, *clock = entry.date_time  # 0 where nobody cared
                     time = datetime(year, max(month, 1), max(day, 1), *clock).timestamp()
+                    inside = f"{label}/{entry.filename}"
                     with archive.open(entry) as file:
-                        yield from self._unpacked(inside, time, file.read(entry.file_size))
+                        yield from self._content(inside, time, entry.file_size, file)
         except Exception as error:  # damaged, encrypted, of a method that nobody knows
             self._skip(label, error)
