@@ -85,17 +85,17 @@ def comparison(
     images: Mapping[str, np.ndarray],
     box: Box,
     scores: Mapping[str, str] | None = None,
-    columns: int = 4,
     title: str | None = None,
 ) -> Figure:
-    """Show one crop of several versions of an image, magnified, beside the place it is from.
+    """Show the place of a crop, and beside it the crop of several versions, magnified.
+
+    Three pictures stand in a row, two where there are four at most: a phone is narrow.
 
     Args:
         images: as for `image_grid`, all of one height and width; the first is shown whole, with
             the box drawn in.
         box: (top, left, height, width) of the crop in pixels.
         scores: name to a line under the name, such as "28.1 dB".
-        columns: crops in a row.
         title: what to see.
 
     Raises:
@@ -106,22 +106,16 @@ def comparison(
     top, left, height, width = box
     if min(box) < 0 or top + height > size[0] or left + width > size[1] or 0 in (height, width):
         raise ValueError(f"the box {box} (top, left, height, width) is not inside {size}")
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    cell = 2.2
-    whole = rows * (cell * height / width + 0.4) * size[1] / size[0]
-    whole = min(whole, 1.6 * cell)
+    columns = 2 if len(images) < 4 else 3
+    rows = -(-(1 + len(images)) // columns)
     figure = plt.figure(
-        figsize=(whole + cell * columns, rows * (cell * height / width + 0.45) + 0.3),
-        layout="constrained",
+        figsize=(2.2 * columns, rows * (2.2 * height / width + 0.45) + 0.3), layout="constrained"
     )
-    grid = figure.add_gridspec(rows, columns + 1, width_ratios=[whole, *[cell] * columns])
-    first = next(iter(images.values()))
-    axes = figure.add_subplot(grid[:, 0])
-    _show(axes, first, "the crop's place")
+    axes = figure.add_subplot(rows, columns, 1)
+    _show(axes, next(iter(images.values())), "the crop's place")
     axes.add_patch(Rectangle((left, top), width, height, fill=False, color=_ACCENT, linewidth=2))
-    for i, (name, image) in enumerate(images.items()):
-        axes = figure.add_subplot(grid[i // columns, 1 + i % columns])
+    for number, (name, image) in enumerate(images.items(), 2):
+        axes = figure.add_subplot(rows, columns, number)
         label = f"{name}\n{scores[name]}" if scores and name in scores else name
         _show(axes, image[top : top + height, left : left + width], label)
     return _finish(figure, title)

@@ -43,7 +43,7 @@ def main() -> None:
         for name, image in images.items()
         if name != "truth"
     }
-    figure = figures.comparison(images, BOX, scores, columns=2, title=f"×{SCALE}, PSNR of luma")
+    figure = figures.comparison(images, BOX, scores, title=f"×{SCALE}, PSNR of luma")
     OUT.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(OUT, dpi=110)
     print(f"wrote {OUT.name}: {scores}")
