@@ -266,7 +266,7 @@ NUMBERS = {
     "no_print_any_more": "import io, sys\nanswer = 11\nprint, sys.stdout = None, io.StringIO()",
     "half_a_surrogate": "answer = 11  # \ud800",
     "half_a_surrogate_printed": "answer = 11\nprint('\\ud800')",
-    "prints_very_much": "answer = 11\nprint('x' * 10**8)",
+    "prints_very_much": "answer = 11\nprint('x' * 3 * 10**7)",
     "loud": "import logging, tqdm\nlogging.warning('l')\nanswer = max(tqdm.tqdm(range(12)))",
 }
 FUNCTIONS = {

@@ -193,18 +193,20 @@ GREEDY = {
 }
 
 
-@pytest.mark.parametrize(("code", "reason"), GREEDY.items())
-def test_what_a_group_takes_is_limited(code, reason):
+def test_what_a_group_takes_is_limited():
     """Its processes count together: none of them takes too much alone."""
-    code = f"import subprocess, sys, time\n{code}\ntime.sleep(60)"
     task = grade.Task("05_five", None, None, 60, notebook_seconds=60, memory_gb=0.3)
-    with subprocess.Popen([sys.executable, "-c", code]) as process:
-        watch = grade_worker._Watch(process.pid, task)
-        watch.start()
+    started = []
+    for code in GREEDY:
+        code = f"import subprocess, sys, time\n{code}\ntime.sleep(60)"
+        process = subprocess.Popen([sys.executable, "-c", code])
+        started.append((process, grade_worker._Watch(process.pid, task)))
+        started[-1][1].start()
+    for (process, watch), reason in zip(started, GREEDY.values(), strict=True):
         assert process.wait(50) == -signal.SIGKILL
-    assert reason in watch.reason
-    _, alive = grade.psutil.wait_procs(watch.seen, 5)
-    assert not alive
+        assert reason in watch.reason
+        _, alive = grade.psutil.wait_procs(watch.seen, 5)
+        assert not alive
 
 
 def test_the_students_text_is_never_lost(given):
