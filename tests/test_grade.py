@@ -21,6 +21,7 @@ import confine
 import grade
 import grade_worker
 import handed_in
+import limits
 import make_exercises
 import restore
 from assignments import Assignment
@@ -195,12 +196,11 @@ GREEDY = {
 
 def test_what_a_group_takes_is_limited():
     """Its processes count together: none of them takes too much alone."""
-    task = grade.Task("05_five", None, None, 60, notebook_seconds=60, memory_gb=0.3)
     started = []
     for code in GREEDY:
         code = f"import subprocess, sys, time\n{code}\ntime.sleep(60)"
         process = subprocess.Popen([sys.executable, "-c", code])
-        started.append((process, grade_worker._Watch(process.pid, task)))
+        started.append((process, limits.Watch(process.pid, 60, memory_gb=0.3)))
         started[-1][1].start()
     for (process, watch), reason in zip(started, GREEDY.values(), strict=True):
         assert process.wait(50) == -signal.SIGKILL

@@ -30,6 +30,7 @@ from assignments import ROOT, Assignment, read_assignment, select
 from grade_table import Table, exercises_by_cell, write
 from grade_worker import Graded, Task
 from handed_in import NOISE, collect
+from limits import kill
 from make_exercises import make_exercise
 from restore import Restored
 
@@ -71,7 +72,7 @@ class Worker:
     def end(self) -> None:
         """End the process, and with it the kernel that it has."""
         if self.process is not None:
-            grade_worker.kill(self.process.pid)
+            kill(self.process.pid)
             self.process.join()
 
 

@@ -14,23 +14,22 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import nbformat
-import psutil
 from assignments import grade_cells, grade_id, split
 from confine import HOME, LIBRARY, Confinement
 from grade_answers import Gone, Late, Session
 from grade_checks import Checker
+from limits import Watch, kill, most_threads
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
 TEMPORARY = "srcnn-tf-grade"
-MOST_PROCESSES, MOST_MEGABYTES = 256, 1024
+MOST_MEGABYTES = 1024  # to write into each of two folders
 
 
 @dataclass
@@ -67,68 +66,6 @@ class Graded:
     final: bool = True
 
 
-def kill(process: int) -> None:
-    """Kill a process and all that it started."""
-    with contextlib.suppress(psutil.Error):
-        root = psutil.Process(process)
-        for each in [*root.children(recursive=True), root]:
-            with contextlib.suppress(psutil.Error):
-                each.kill()
-
-
-class _Watch(threading.Thread):
-    """Ends a process and all that it started, when it is told to or when they take too much."""
-
-    def __init__(self, process: int, task: Task):
-        super().__init__(daemon=True)
-        self.root, self.task, self.memory = psutil.Process(process), task, task.memory_gb * 2**30
-        self.seen: set[psutil.Process] = set()
-        self.over, self.reason = threading.Event(), ""
-
-    def run(self) -> None:
-        deadline = time.monotonic() + self.task.notebook_seconds
-        while not self.over.wait(0.5):
-            if time.monotonic() > deadline:
-                self.end(f"stopped after {self.task.notebook_seconds} s")
-            with contextlib.suppress(psutil.Error):
-                processes = self._processes()
-                if len(processes) > MOST_PROCESSES:
-                    self.end(f"stopped: more than {MOST_PROCESSES} processes")
-                elif self._memory(processes) > self.memory:
-                    self.end(f"stopped: more than {self.task.memory_gb:g} GB of memory")
-
-    def _processes(self) -> list[psutil.Process]:
-        processes = [self.root, *self.root.children(recursive=True)]
-        self.seen.update(processes)
-        return processes
-
-    def _memory(self, processes: list[psutil.Process]) -> float:
-        if sum(process.memory_info().rss for process in processes) < self.memory:
-            return 0
-        full = [process.memory_full_info() for process in processes]  # slow; counts shares once
-        return sum(getattr(each, "pss", each.uss) for each in full)
-
-    def interrupt(self) -> None:
-        """Press Ctrl-C in the process that executes: the last of the chain that started it."""
-        with contextlib.suppress(psutil.Error):
-            self.kernel.send_signal(signal.SIGINT)
-
-    def end(self, reason: str = "") -> None:
-        self.reason = self.reason or reason
-        self.over.set()
-        kill(self.root.pid)
-        for process in self.seen:  # whose parents ended before
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-
-
-def _most_threads() -> int:
-    """Return what stops a fork bomb; some systems count what else their user runs."""
-    running = sum(p.info["num_threads"] or 0 for p in psutil.process_iter(["num_threads"]))
-    for_tensorflow = 16 * (os.cpu_count() or 1)
-    return running + MOST_PROCESSES + for_tensorflow
-
-
 @contextlib.contextmanager
 def _kernel(task: Task, way: Confinement) -> Iterator[Session]:
     """Start the process that a notebook runs in; end it, and what it started, afterwards."""
@@ -150,7 +87,7 @@ def _kernel(task: Task, way: Confinement) -> Iterator[Session]:
         environment["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         data = [Path(os.environ[name]) for name in ["SRCNN_TF_DATA"] if name in os.environ]
         command = [sys.executable, str(kernel), str(theirs.fileno())]
-        command += [str(int(task.memory_gb * 2**30)), str(_most_threads())]
+        command += [str(int(task.memory_gb * 2**30)), str(most_threads())]
         with theirs:
             process = subprocess.Popen(
                 way.command(*command, megabytes=MOST_MEGABYTES, show=data),
@@ -162,10 +99,10 @@ def _kernel(task: Task, way: Confinement) -> Iterator[Session]:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        watch = _Watch(process.pid, task)
+        watch = Watch(process.pid, task.notebook_seconds, task.memory_gb)
         try:
             session = Session(line, watch.interrupt)
-            watch.kernel = watch._processes()[-1]
+            watch.kernel = watch.processes()[-1]
             watch.start()
             yield session
         except Gone as error:
