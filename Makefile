@@ -56,9 +56,9 @@ exercises: $(INSTRUCTOR) ## Make the exercise notebooks from their solutions
 assignment: $(INSTRUCTOR) ## Pack exercises for students (ASSIGNMENT=week3.toml chooses)
 	@$(PY) tools/assignments.py $(ASSIGNMENT)
 
-grade: $(INSTRUCTOR) ## Grade SUBMISSIONS=folder, which holds a folder for each student
+grade: $(INSTRUCTOR) ## Grade SUBMISSIONS=folder of students' folders, JOBS=2 at once
 	@$(PY) tools/grade.py $(or $(SUBMISSIONS),$(error say which: make grade SUBMISSIONS=folder)) \
-		$(ASSIGNMENT)
+		$(ASSIGNMENT) $(if $(JOBS),--jobs=$(JOBS))
 
 grade-selftest: $(INSTRUCTOR) ## Grade made-up students: all answers, none, tampered checks
 	@$(PY) tools/grade_selftest.py

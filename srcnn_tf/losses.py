@@ -94,6 +94,7 @@ def _vgg16(weights: str) -> keras.Model:
         ) from error
 
 
+@keras.saving.register_keras_serializable("srcnn_tf")
 class _Preprocessing(keras.layers.Layer):
     """Turn luma or RGB in [0, 1] into what VGG16 was trained on."""
 

@@ -53,6 +53,17 @@ def test_an_assignment_is_a_choice_of_exercises_with_points(solutions, tmp_path)
     assert "Your answer here" in everything
     assert "assert answer" not in everything
     assert "E01.1" not in everything
+    assert "Points: E01.2 5, E02.1 1, E02.2 2" in everything
+    assert "## E01.2 · A number ★ · 5 points" in everything
+
+
+def test_a_handed_out_notebook_leads_nowhere_wrong():
+    badge = "[![Open in Colab](https://colab.google/b.svg)](https://colab.google/public.ipynb)\n\n"
+    links = "[lesson](../01_a.ipynb#x), [there](#down), [web](https://a.org/b)"
+    assert assignments.outside(f"# Title\n\n{badge}{links}", "https://g/r") == (
+        "# Title\n\n[lesson](https://g/r/blob/main/notebooks/01_a.ipynb#x), [there](#down), "
+        "[web](https://a.org/b)"
+    )
 
 
 SLIPS = {
@@ -63,6 +74,7 @@ SLIPS = {
     "exercise": ('exercises = ["E07.1"]', "no exercise 'E07.1' in"),
     "not assigned": ('exercises = ["E01.1"]\npoints = {"E02.1" = 1}', "points for 'E02.1', which"),
     "points": ('points = {"E01.1" = -1}', "cannot give -1 points"),
+    "infinite points": ('points = {"E01.1" = inf}', "cannot give inf points"),
     "toml": ("name = ", "week.toml: Invalid value"),
 }
 

@@ -12,6 +12,8 @@ Without a file, an assignment holds every exercise of the course. A file says ot
 """
 
 import argparse
+import math
+import posixpath
 import re
 import sys
 import tomllib
@@ -31,6 +33,7 @@ README = """\
 {name}: exercises on image super-resolution
 
 Notebooks: {notebooks}
+Points: {points}
 
 In Colab: File > Upload notebook; its first code cell installs what is missing.
 On your machine: python -m pip install git+{repository} jupyterlab, then jupyter lab.
@@ -104,6 +107,11 @@ def grade_cells(cells: Sequence[NotebookNode]) -> list[NotebookNode]:
     return [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
 
 
+def grade_id(cell: NotebookNode) -> str | None:
+    """Return nbgrader's name of a cell."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
 def select(assignment: Assignment) -> dict[str, NotebookNode]:
     """Return the solution notebooks, by name, with the assignment's exercises and points.
 
@@ -120,6 +128,7 @@ def select(assignment: Assignment) -> dict[str, NotebookNode]:
                 continue
             chosen.add(name)
             kept = kept + cells
+            _demand_points(name, grade_cells(cells))
             if name in assignment.points:
                 _set_points(name, cells, assignment.points[name])
         if chosen.intersection(name for name, _ in exercises):
@@ -134,30 +143,71 @@ def select(assignment: Assignment) -> dict[str, NotebookNode]:
 
 
 def _set_points(name: str, cells: list[NotebookNode], points: float) -> None:
+    """Change an exercise's points, and say so in its heading."""
     graded = grade_cells(cells)
     if len(graded) != 1:
         raise ValueError(f"{name} has {len(graded)} cells with points: change them in the notebook")
-    if isinstance(points, bool) or not isinstance(points, int | float) or points < 0:
-        raise ValueError(f"{name} cannot give {points!r} points: a number from 0 on is accepted")
     graded[0].metadata.nbgrader.points = points
+    _demand_points(name, graded)
+    heading, *text = cells[0].source.split("\n")
+    cells[0].source = "\n".join([f"{heading} · {points:g} point{'s' * (points != 1)}", *text])
+
+
+def _demand_points(name: str, graded: list[NotebookNode]) -> None:
+    for points in (cell.metadata.nbgrader.get("points") for cell in graded):
+        number = isinstance(points, int | float) and not isinstance(points, bool)
+        if not (number and 0 <= points < math.inf):
+            raise ValueError(
+                f"{name} cannot give {points!r} points: a number from 0 on is accepted"
+            )
 
 
 def _list(names: set[str]) -> str:
     return f"there are {', '.join(sorted(names))}" if names else "there are none"
 
 
+def points_by_exercise(solutions: dict[str, NotebookNode]) -> dict[str, float]:
+    """Return what each exercise is worth."""
+    return {
+        exercise: sum(cell.metadata.nbgrader.points for cell in grade_cells(cells))
+        for notebook in solutions.values()
+        for exercise, cells in split(notebook)
+        if exercise
+    }
+
+
+def outside(markdown: str, repository: str) -> str:
+    """Return a text of notebooks/exercises/ as it is right in a file without a repository.
+
+    Its badge goes: Colab would open the public notebook. Relative links lead to the repository.
+    """
+    markdown = re.sub(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)\n*", "", markdown)
+
+    def absolute(link: re.Match) -> str:
+        place = posixpath.normpath(f"notebooks/exercises/{link[1]}")
+        return f"]({repository}/blob/main/{place})"
+
+    return re.sub(r"\]\((?!#|[a-z]+:)([^)\s]+)\)", absolute, markdown)
+
+
 def pack(assignment: Assignment, folder: Path) -> Path:
     """Write the students' zip file and return its path."""
     address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
-    exercises = {name: make_exercise(book) for name, book in select(assignment).items()}
+    solutions = select(assignment)
+    exercises = {name: make_exercise(book) for name, book in solutions.items()}
     names = ", ".join(f"{name}.ipynb" for name in exercises)
-    readme = README.format(name=assignment.name, notebooks=names, repository=address)
+    worth = points_by_exercise(solutions)
+    points = ", ".join(f"{exercise} {most:g}" for exercise, most in worth.items())
+    readme = README.format(name=assignment.name, notebooks=names, points=points, repository=address)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{assignment.name}.zip"
     partial = target.with_suffix(".partial")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{assignment.name}/README.txt", readme)
         for name, notebook in exercises.items():
+            for cell in notebook.cells:
+                if cell.cell_type == "markdown":
+                    cell.source = outside(cell.source, address)
             archive.writestr(f"{assignment.name}/{name}.ipynb", nbformat.writes(notebook) + "\n")
     return partial.replace(target)
 

@@ -1,293 +1,234 @@
 """Grade submitted notebooks: `make grade SUBMISSIONS=folder`.
 
-The folder holds one folder for each student, and that the notebooks, under the names they were
-given out with. Each notebook is graded by nbgrader in a process of its own, with limits on time and
-memory, a home folder of its own and, where the system allows it, no network. docs/teaching.md says
-what that protects from.
+The folder holds a folder or a zip file for each student. Workers (grade_worker.py) execute and
+score; here their results become a table, which grows with each student. What has been graded is not
+graded again until submission, exercises, limits or code change. docs/teaching.md says what a
+submission is kept from.
 """
 
 import argparse
-import csv
-import io
+import hashlib
+import json
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-import nbformat
-from assignments import ROOT, Assignment, grade_cells, read_assignment, select, split
+import confine
+import grade_worker
+import psutil
+from assignments import ROOT, Assignment, read_assignment, select
+from grade_table import Table, exercises_by_cell, write
+from grade_worker import Graded, Task
+from handed_in import NOISE, collect
+from limits import kill
 from make_exercises import make_exercise
-from nbformat import NotebookNode
-from nbgrader.api import Gradebook
-from nbgrader.apps.api import NbGraderAPI
-from traitlets.config import Config
+from restore import Restored
 
-# No network, and process numbers of its own: what a submission starts dies with it.
-UNSHARE = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"]
-
-
-@dataclass
-class Graded:
-    """What a student's notebook got: points by grade_id, and what went wrong."""
-
-    points: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    feedback: str = ""
+# Workers are copies of one process that has imported what they need.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["grade_worker", "feedback"])
+# What a submission has no need of: no fault by itself, but worth a look.
+SUSPICIOUS = re.compile(
+    r"\bchecks\.(?!check\b)\w+|srcnn_tf\.checks|get_ipython|sqlite3|_getframe|\bbuiltins\b|/proc\b|"
+    r"grade_kernel|sys\.modules|\bgc\.\w+|\bctypes\b"
+)
 
 
-def restore(submission: NotebookNode, exercise: NotebookNode) -> NotebookNode:
-    """Put the cells that were given out back into a submission.
+class Worker:
+    """A process of grade_worker.py, started when it is needed, and again when it has died."""
 
-    Locked cells get their text back and all their metadata; lost cells come back before the one
-    that followed them. What the student wrote and added stays.
-    """
-    given = {c.metadata.nbgrader.grade_id: c for c in exercise.cells if "nbgrader" in c.metadata}
-    cells: list[NotebookNode] = []
-    seen = set()
-    for cell in submission.cells:
-        name = cell.metadata.pop("nbgrader", {}).get("grade_id")
-        if name in given and name not in seen:
-            seen.add(name)
-            original = given[name]
-            if original.metadata.nbgrader.locked or cell.cell_type != original.cell_type:
-                cell = nbformat.from_dict(original)
-            cell.metadata["nbgrader"] = original.metadata.nbgrader
-        cells.append(cell)
-    place = len(cells)
-    for name, original in reversed(given.items()):
-        places = [i for i, cell in enumerate(cells) if _grade_id(cell) == name]
-        if places:
-            place = places[0]
-        else:
-            cells.insert(place, nbformat.from_dict(original))
-    restored = nbformat.from_dict(exercise)
-    restored.cells = cells
-    for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"
-    return restored
+    def __init__(self, way: confine.Confinement):
+        self.way, self.process, self.over = way, None, False
 
+    def grade(self, task: Task) -> Graded:
+        """Grade a notebook; a worker that dies of it is named in the notes."""
+        if self.over:
+            raise RuntimeError("grading was stopped")
+        if self.process is None or not self.process.is_alive():
+            self.line, theirs = FORKED.Pipe()
+            with theirs:
+                self.process = FORKED.Process(target=grade_worker.main, args=(theirs, self.way))
+                self.process.start()
+        try:
+            self.line.send(task)
+            if self.line.poll(task.notebook_seconds + 300):
+                return self.line.recv()
+            reason = "took too long outside its kernel"
+        except (EOFError, OSError):
+            reason = "ended its grader's process"
+        self.end()
+        return Graded(notes=[f"{task.name}: not graded: it {reason}"], final=False)
 
-def _grade_id(cell: NotebookNode) -> str | None:
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
-
-
-def find(folder: Path, name: str) -> Path | None:
-    """Return a student's notebook of that name; a browser or Colab may have added to the name."""
-    paths = [p for p in sorted(folder.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
-    exact = [path for path in paths if path.stem == name]
-    return next(iter(exact + [path for path in paths if name in path.stem]), None)
-
-
-def confinement() -> tuple[list[str], str]:
-    """Return the command prefix that confines a process, and what it does in words."""
-    if (
-        shutil.which("unshare")
-        and not subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode
-    ):
-        return UNSHARE, "no network, processes isolated"
-    return [], "WITH network: this system does not let us take it away"
-
-
-def prepare(assignment: Assignment, folder: Path) -> dict[str, NotebookNode]:
-    """Write the gradebook that holds the exercises and their hidden tests; return the exercises."""
-    # nbgrader starts alembic, which stands beside this interpreter.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    sources = select(assignment)
-    for name, notebook in sources.items():
-        target = folder / "source" / name / f"{name}.ipynb"
-        target.parent.mkdir(parents=True)
-        nbformat.write(notebook, target)
-    config = Config()
-    config.CourseDirectory.root = str(folder)
-    config.CourseDirectory.db_url = f"sqlite:///{folder / 'gradebook.db'}"
-    config.Exchange.root = str(folder)  # not used, but nbgrader complains if it cannot write there
-    api = NbGraderAPI(config=config)
-    for name in sources:
-        outcome = api.generate_assignment(name)
-        if not outcome["success"]:
-            raise ValueError(f"{name}: nbgrader refuses it: {outcome.get('log', '')[-800:]}")
-    return {name: make_exercise(notebook) for name, notebook in sources.items()}
+    def end(self) -> None:
+        """End the process, and with it the kernel that it has."""
+        if self.process is not None:
+            kill(self.process.pid)
+            self.process.join()
 
 
 @dataclass
 class Grader:
-    """Grades notebooks, each in a folder and a process of its own.
+    """Grades notebooks of an assignment.
 
     Args:
         assignment: whose exercises and limits hold.
-        folder: empty; receives the gradebook with the exercises and their hidden tests.
+        submissions: the students' folders; no submission sees them.
+        kept: a folder that keeps results for the next run.
+        jobs: how many notebooks are graded at once.
     """
 
     assignment: Assignment
-    folder: Path
+    submissions: Path
+    kept: Path
+    jobs: int
 
     def __post_init__(self):
-        """Write the gradebook."""
-        self.prefix, self.confined = confinement()
-        self.exercises = prepare(self.assignment, self.folder)
+        """Choose the exercises, and the way to confine submissions."""
+        self.solutions = select(self.assignment)
+        self.exercises = {name: make_exercise(book) for name, book in self.solutions.items()}
+        private = [
+            self.submissions,
+            self.assignment.solutions,
+            self.kept.parent,
+            ROOT / "notebooks",
+        ]
+        self.way = confine.find(private)
+        self.code = hashlib.sha256(str(bool(self.way.prefix)).encode())
+        package = Path(find_spec("srcnn_tf").submodule_search_locations[0])
+        for path in sorted([*(ROOT / "tools").glob("*.py"), *package.rglob("*.py")]):
+            self.code.update(path.read_bytes())
+        self.workers = threading.local()
+        self.started: list[Worker] = []
 
-    def grade(self, submission: Path, name: str) -> Graded:
-        """Grade a student's notebook; whatever is wrong with it stands in the notes."""
-        graded = Graded()
+    def grade(self, name: str, restored: Restored) -> Graded:
+        """Grade a notebook, or return what it got the last time."""
+        limits = ("cell_seconds", "notebook_seconds", "memory_gb")
+        task = Task(
+            name,
+            restored.notebook,
+            self.solutions[name],
+            **{limit: getattr(self.assignment, limit) for limit in limits},
+        )
+        key = self.code.copy()
+        key.update(json.dumps(asdict(task), sort_keys=True, default=str).encode())
+        path = self.kept / f"{key.hexdigest()}.json"
         try:
-            notebook = restore(nbformat.read(submission, as_version=4), self.exercises[name])
-        except Exception as error:  # somebody else's file: anything can be wrong with it
-            graded.notes.append(f"{name}: not a readable notebook ({type(error).__name__})")
-            return graded
-        with tempfile.TemporaryDirectory(prefix="grade-") as folder:
-            course = Path(folder)
-            self._set_up(course, name, notebook)
-            output = self._run(course, name)
-            if output is None:
-                seconds = self.assignment.notebook_seconds
-                graded.notes.append(f"{name}: stopped after {seconds} s")
-                return graded
-            executed = course / "autograded" / "student" / name / f"{name}.ipynb"
-            if not executed.exists():
-                reason = "the kernel died" if "DeadKernel" in output else _last_error(output)
-                graded.notes.append(f"{name}: {reason}")
-                return graded
-            graded.points = self._points(course, name)
-            graded.notes += [
-                f"{cell}: stopped after {self.assignment.cell_seconds} s"
-                for cell in _timed_out(nbformat.read(executed, as_version=4))
-            ]
-            page = course / "feedback" / "student" / name / f"{name}.html"
-            graded.feedback = page.read_text(encoding="utf-8") if page.exists() else ""
+            return Graded(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # new, or cut off while it was written
+            pass
+        if not hasattr(self.workers, "own"):
+            self.workers.own = Worker(self.way)
+            self.started.append(self.workers.own)
+        graded = self.workers.own.grade(task)
+        own = [c.source for c in restored.notebook.cells if c.cell_type == "code"]
+        given = {cell.source for cell in self.exercises[name].cells}
+        found = {m[0] for source in own if source not in given for m in SUSPICIOUS.finditer(source)}
+        if found:
+            graded.notes.append(f"{name}: read its code: {', '.join(sorted(found))}")
+        if graded.final:
+            write(path, json.dumps(asdict(graded)))
         return graded
 
-    def _set_up(self, course: Path, name: str, notebook: NotebookNode) -> None:
-        (course / "home").mkdir()
-        submitted = course / "submitted" / "student" / name
-        submitted.mkdir(parents=True)
-        nbformat.write(notebook, submitted / f"{name}.ipynb")
-        shutil.copy(self.folder / "gradebook.db", course)
+    def __enter__(self):
+        """Remove what killed runs have left."""
+        for folder in Path(tempfile.gettempdir()).glob(f"{grade_worker.TEMPORARY}-*"):
+            process = folder.name.removeprefix(f"{grade_worker.TEMPORARY}-").split("-")[0]
+            if not (process.isdecimal() and psutil.pid_exists(int(process))):
+                shutil.rmtree(folder, ignore_errors=True)
+        self.kept.mkdir(parents=True, exist_ok=True)
+        return self
 
-    def _run(self, course: Path, name: str) -> str | None:
-        """Run grade_one.py and return what it printed, or None if time ran out."""
-        kept = ("PATH", "LANG", "SRCNN_TF_DATA", "PYTHONPATH")
-        environment = {name: os.environ[name] for name in kept if name in os.environ}
-        environment |= {
-            "HOME": str(course / "home"),
-            "TMPDIR": str(course / "home"),
-            "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter"),
-            "JUPYTER_PREFER_ENV_PATH": "1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        }
-        command = [sys.executable, str(ROOT / "tools" / "grade_one.py"), str(course), name]
-        command += ["--cell-seconds", str(self.assignment.cell_seconds)]
-        command += ["--memory", str(int(self.assignment.memory_gb * 2**30))]
-        with subprocess.Popen(
-            [*self.prefix, *command, *(["--loopback"] if self.prefix else [])],
-            cwd=course,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            try:
-                return process.communicate(timeout=self.assignment.notebook_seconds)[0]
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                return None
-
-    def _points(self, course: Path, name: str) -> dict[str, float]:
-        with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-            grades = gradebook.find_submission_notebook(name, name, "student").grades
-            return {grade.name: grade.score for grade in grades}
+    def __exit__(self, *_):
+        """End all workers."""
+        for worker in self.started:
+            worker.over = True
+            worker.end()
 
 
-def _last_error(output: str) -> str:
-    errors = re.findall(r"(?:\[.*ERROR\]|\w+Error:) *(\S.*)", output)
-    return errors[-1][:200] if errors else "not graded"
+def students_in(submissions: Path) -> tuple[dict[str, Path], list[str]]:
+    """Return each student's folder or zip file by name, and what else lies beside them.
+
+    Raises:
+        FileNotFoundError: there is no student.
+    """
+    students, others = {}, []
+    entries = sorted(submissions.iterdir()) if submissions.is_dir() else []
+    for path in sorted(entries, key=lambda path: not path.is_dir()):
+        if NOISE.fullmatch(path.name):
+            continue
+        is_zip = path.suffix.lower() == ".zip" and path.is_file()
+        name = path.stem if is_zip else path.name
+        if path.is_symlink() or not (path.is_dir() or is_zip) or name in students:
+            others.append(path.name)
+        else:
+            students[name] = path
+    if not students:
+        raise FileNotFoundError(
+            f"{submissions}: a folder is needed that holds one folder for each student"
+        )
+    return students, others
 
 
-def _timed_out(notebook: NotebookNode) -> list[str]:
-    return [
-        _grade_id(cell) or "a cell of the student's own"
-        for cell in notebook.cells
-        if any(output.get("ename") == "CellTimeoutError" for output in cell.get("outputs", []))
-    ]
-
-
-def exercises_by_cell(sources: dict[str, NotebookNode]) -> dict[str, tuple[str, float]]:
-    """Return exercise and greatest points of every cell that gives points, by its grade_id."""
-    return {
-        _grade_id(cell): (exercise, cell.metadata.nbgrader.points)
-        for notebook in sources.values()
-        for exercise, cells in split(notebook)
-        for cell in grade_cells(cells)
-        if cell.metadata.nbgrader.points
-    }
-
-
-def grade_all(submissions: Path, assignment: Assignment, out: Path) -> Path:
-    """Grade every student's folder; write grades.csv and feedback/STUDENT/NOTEBOOK.html.
+def grade_all(
+    submissions: Path, assignment: Assignment, out: Path, jobs: int | None = None
+) -> Path:
+    """Grade every student; write grades.csv and feedback/STUDENT/NOTEBOOK.html as they are done.
 
     Returns:
         The path of the CSV: a line for each student, a column for each exercise, then the sum,
-        the greatest sum, and what could not be graded and why.
+        the greatest sum, and what could not be graded and why, or was strange.
 
     Raises:
         FileNotFoundError: no folder of submissions, or no student's folder in it.
         ValueError: the assignment names exercises that there are not.
     """
-    students = sorted(path for path in submissions.glob("[!.]*") if path.is_dir())
-    if not students:
-        raise FileNotFoundError(
-            f"{submissions}: a folder is needed that holds one folder for each student"
-        )
-    worth = exercises_by_cell(select(assignment))
-    columns = list(dict.fromkeys(exercise for exercise, _ in worth.values()))
+    students, others = students_in(submissions)
+    grader = Grader(assignment, submissions, out / "kept", jobs or os.cpu_count() or 1)
     out.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "feedback", ignore_errors=True)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["student", *columns, "points", "of", "notes"])
-    with tempfile.TemporaryDirectory(prefix="gradebook-") as folder:
-        grader = Grader(assignment, Path(folder))
-        print(f"{len(students)} students, {len(grader.exercises)} notebooks: {grader.confined}")
-        # Two at a time: each kernel holds a TensorFlow.
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            waiting = {
-                student.name: {
-                    name: pool.submit(grader.grade, path, name)
-                    for name in grader.exercises
-                    if (path := find(student, name))
-                }
-                for student in students
-            }
-            for student, jobs in waiting.items():
-                points, notes = dict.fromkeys(columns, 0.0), []
-                for name in grader.exercises:
-                    if name not in jobs:
-                        notes.append(f"{name}: not handed in")
-                        continue
-                    graded = jobs[name].result()
-                    for cell, score in graded.points.items():
-                        if cell in worth:
-                            points[worth[cell][0]] += score
-                    notes += graded.notes
-                    if graded.feedback:
-                        page = out / "feedback" / student / f"{name}.html"
-                        page.parent.mkdir(parents=True, exist_ok=True)
-                        page.write_text(graded.feedback, encoding="utf-8")
-                total, most = sum(points.values()), sum(most for _, most in worth.values())
-                shown = [f"{value:g}" for value in (*points.values(), total, most)]
-                table.writerow([student, *shown, "; ".join(notes)])
-                print(f"{student}: {total:g} of {most:g}" + "".join(f"\n  {n}" for n in notes))
-    path = out / "grades.csv"
-    partial = path.with_suffix(".partial")
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    return partial.replace(path)
+    table = Table(out / "grades.csv", exercises_by_cell(grader.solutions))
+    table.save()
+    print(f"{len(students)} students, {len(grader.exercises)} notebooks: {grader.way.words}")
+    if others:
+        table.add_nobodys(f"beside the students' folders, not graded: {', '.join(others)}")
+    with grader, ThreadPoolExecutor(grader.jobs) as pool:
+
+        def one(student: str) -> tuple[list[Graded], list[str]]:
+            handed_in = collect(students[student], grader.exercises)
+            graded = []
+            for name, restored in handed_in.notebooks.items():
+                try:
+                    graded.append(grader.grade(name, restored))
+                    if graded[-1].page:
+                        (out / "feedback" / student).mkdir(parents=True, exist_ok=True)
+                        write(out / "feedback" / student / f"{name}.html", graded[-1].page)
+                except Exception as error:  # no other notebook's result is lost by it
+                    graded.append(Graded(notes=[f"{name}: {type(error).__name__}: {error}"]))
+            return graded, handed_in.notes + [note for each in graded for note in each.notes]
+
+        work = {pool.submit(one, student): student for student in students}
+        try:
+            for future in as_completed(work):
+                try:
+                    graded, notes = future.result()
+                except Exception as error:  # nor any other student's
+                    graded, notes = [], [f"not graded ({type(error).__name__}: {error})"]
+                table.add(work[future], graded, notes)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            grader.__exit__()
+            raise
+    return table.path
 
 
 def main(argv: Sequence[str] | None = None, build: Path = ROOT / "build") -> int:
@@ -295,10 +236,18 @@ def main(argv: Sequence[str] | None = None, build: Path = ROOT / "build") -> int
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("submissions", type=Path, help="a folder with one folder for each student")
     parser.add_argument("assignment", nargs="?", type=Path, help="a .toml file; default: all")
+    parser.add_argument("--jobs", type=int, help="notebooks at once; default: one for each core")
     options = parser.parse_args(argv)
     try:
         assignment = read_assignment(options.assignment)
-        print(grade_all(options.submissions, assignment, build / "grades" / assignment.name))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        out = build / "grades" / assignment.name
+        print(grade_all(options.submissions, assignment, out, options.jobs))
+    except KeyboardInterrupt:
+        print(
+            "Stopped: grades.csv holds who is done, and the same command goes on.", file=sys.stderr
+        )
+        return 130
     except (OSError, ValueError) as error:
         parser.exit(2, f"{error}\n")
     return 0

@@ -40,12 +40,10 @@ def parameters_by_hand(_rng, parameters_935, parameters_955, parameters_rgb) -> 
 
 def _convolution(rng: np.random.Generator, f: int) -> keras.layers.Conv2D:
     """Return a layer of one map in which every weight counts, and no two alike."""
-    return keras.layers.Conv2D(
-        1,
-        f,
-        padding="same",
-        kernel_initializer=lambda shape, dtype: rng.uniform(0.2, 1, shape) / f**2,
-    )
+    layer = keras.layers.Conv2D(1, f, padding="same")
+    layer.build((None, None, None, 1))
+    layer.set_weights([rng.uniform(0.2, 1, (f, f, 1, 1)) / f**2, np.zeros(1)])
+    return layer
 
 
 def _after_bicubic(scale: int, *layers: keras.layers.Layer) -> keras.Sequential:
