@@ -121,7 +121,7 @@ def train(
     write_file(folder / f"{files}.json", card.encode(), overwrite=True)
     title = f"{name} ×{scale}"
     _write_figure(folder / f"{files}-curves.png", training_curves({title: history}))
-    example = _example(plain, title, validation_images[0], names[every - 1])
+    example = _example(plain, title, validation_images[0], names[0])
     _write_figure(folder / f"{files}-example.png", example)
     return history
 

@@ -123,8 +123,8 @@ def _psnr(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
 
 def _ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
     if None not in hr.shape[1:3] and min(hr.shape[1:3]) < SSIM_WINDOW:
-        size = f"{hr.shape[1]}×{hr.shape[2]}"
-        raise ValueError(f"SSIM's window is {SSIM_WINDOW} pixels wide; {size} are left to compare")
+        window, size = f"{SSIM_WINDOW}×{SSIM_WINDOW}", f"{hr.shape[1]}×{hr.shape[2]}"
+        raise ValueError(f"SSIM's window is {window} pixels; {size} are left inside the border")
     return tf.image.ssim(hr, sr, max_val=255)
 
 
@@ -145,7 +145,7 @@ def _compare(
 def _check_shapes(hr_shape: tuple, sr_shape: tuple, protocol: Protocol) -> None:
     if hr_shape != sr_shape or len(hr_shape) not in (3, 4):
         raise ValueError(
-            f"cannot compare {hr_shape} and {sr_shape}: both must be one [h, w, c] or [n, h, w, c]"
+            f"cannot compare {hr_shape} and {sr_shape}: give the same [h, w, c], or [n, h, w, c]"
         )
     if hr_shape[-1] not in (1, 3):
         raise ValueError(f"images of shape {hr_shape}: channels must be 1 or 3, without alpha")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -84,7 +85,7 @@ def test_from_your_own_photographs_to_your_own_network(tmp_path, capsys):
     table = tmp_path / "table.csv"
     words = ["--sets", str(tmp_path / "test"), "--csv", str(table)]
     assert main(["benchmark", "--models", *models, *words]) == 0
-    rows = {(row.method, row.scale): row for row in score_table.from_csv(table.read_text())}
+    rows = {(row.method, row.scale): row for row in readme_table.from_csv(table.read_text())}
     assert {method for method, scale in rows if scale == 3} == {"fsrcnn-s", "bicubic"}
     own, saved, shipped, bicubic = (rows[model, 2] for model in models)
     assert (own.psnr, own.parameters) == (saved.psnr, network.count_params())
@@ -138,12 +139,26 @@ def test_finished_weights_are_not_replaced_by_a_run_from_nothing(tmp_path, capsy
     assert weights.read_bytes() == b"finished"
 
 
+SHORT_EPOCHS = """
+import runpy
+from dataclasses import replace
+from srcnn_tf import pretrained
+
+recipe_of = pretrained.default_recipe
+pretrained.default_recipe = lambda *a, **k: replace(recipe_of(*a, **k), steps_per_epoch=9)
+runpy.run_module("srcnn_tf", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-def test_a_polite_end_loses_no_checkpoint(tmp_path):
+def test_a_polite_end_loses_no_checkpoint(tmp_path, monkeypatch):
     # SIGTERM comes as a Ctrl-C does; tests/test_training.py sends that.
-    command = [sys.executable, "-m", "srcnn_tf", *TRAIN, "--out", str(tmp_path)]
+    words = [*TRAIN, "--out", str(tmp_path)]
     process = subprocess.Popen(
-        [*command, "--minutes", "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SHORT_EPOCHS, *words, "--minutes", "5"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     progress = tmp_path / "fsrcnn-s-x2-run" / "progress.json"
     deadline = time.monotonic() + 600
@@ -156,7 +171,10 @@ def test_a_polite_end_loses_no_checkpoint(tmp_path):
     assert "Traceback" not in err
     steps = json.loads(progress.read_text())["history"]["step"][-1]
     assert not (tmp_path / "fsrcnn-s-x2.weights.h5").exists()
-    assert main([*command[3:], "--minutes", "0.001", "--resume"]) == 0
+    recipe_of = pretrained.default_recipe
+    shorter = lambda *args, **options: replace(recipe_of(*args, **options), steps_per_epoch=9)  # noqa: E731
+    monkeypatch.setattr(pretrained, "default_recipe", shorter)
+    assert main([*words, "--minutes", "0.001", "--resume"]) == 0
     card = json.loads((tmp_path / "fsrcnn-s-x2.json").read_text())
     assert card["steps"] == steps + 1
 
@@ -280,7 +298,10 @@ def test_upscale_says_what_is_wrong_and_loses_nothing(tmp_path, photograph, caps
         ([str(photograph), str(kept)], "--overwrite"),
         ([str(photograph), str(tmp_path / "out.gif")], "suffix must be one of"),
         ([str(photograph), str(tmp_path / "no" / "out.png")], "there is no folder"),
-        ([str(photograph), "--model", "nosuch"], "no weights for 'nosuch' ×3; there are fsrcnn ×2"),
+        (
+            [str(photograph), "--model", "nosuch"],
+            "there is no network, file or folder nosuch; networks are srcnn",
+        ),
         ([str(kept)], "cannot be read as an image"),
     ]:
         assert main(["upscale", *words]) == 2

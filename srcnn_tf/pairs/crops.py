@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 import tensorflow as tf
 
+from srcnn_tf.environment import cores
 from srcnn_tf.images.pixels import as_float, check_sides, quantise, to_channels
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade_weights, through_jpeg
 from srcnn_tf.pairs.whole_images import image_pair, rescaled
@@ -107,7 +108,14 @@ def random_crops(
         )
 
     numbers = tf.data.Dataset.counter(first_batch)
-    return numbers.map(batch, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return steady(numbers.map(batch, 2 * cores(), deterministic=True).prefetch(16))
+
+
+def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Switch off the tuning of a pipeline: it makes the end of some iterators wait for a minute."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _one_row(images: Sequence[np.ndarray], rounding: bool = True) -> np.ndarray:
@@ -229,11 +237,11 @@ def crop_then_degrade(
 
     stream = images.shuffle(shuffle, seed=seed).repeat()
     crops = tf.data.Dataset.zip(tf.data.Dataset.counter(), stream)
-    crops = crops.map(crop, tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
-    pairs = crops.map(degrade_batch, tf.data.AUTOTUNE, deterministic=True)
+    crops = crops.map(crop, cores(), deterministic=True).batch(batch_size)
+    pairs = crops.map(degrade_batch, 2 * cores(), deterministic=True)
     if degradation.jpeg_quality is not None:  # apart, since XLA has no JPEG
-        pairs = pairs.map(compress, tf.data.AUTOTUNE, deterministic=True)
-    return pairs.prefetch(2)
+        pairs = pairs.map(compress, cores(), deterministic=True)
+    return steady(pairs.prefetch(2))
 
 
 def _blurred(images: tf.Tensor, kernel: np.ndarray) -> tf.Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from srcnn_tf.environment import cores
 from srcnn_tf.images.resizing import resize_weights
 from srcnn_tf.pairs.crops import check_patch, random_crops
 from srcnn_tf.ranges import check_seed
@@ -62,9 +63,9 @@ def mixed_scale_crops(
         crops = random_crops(images, scale, side, share, seed=own_seed, **options)
         enlarge = resize_weights(side // scale, side)
         weights = tf.constant(enlarge[margin:-margin], tf.float32)
-        parts.append(crops.map(_enlarged(weights, margin), tf.data.AUTOTUNE, deterministic=True))
+        parts.append(crops.map(_enlarged(weights, margin), cores(), deterministic=True))
     join = lambda *pairs: tuple(tf.concat(part, 0) for part in zip(*pairs, strict=True))  # noqa: E731
-    return tf.data.Dataset.zip(tuple(parts)).map(join).prefetch(tf.data.AUTOTUNE)
+    return tf.data.Dataset.zip(tuple(parts)).map(join).prefetch(2)
 
 
 def _enlarged(weights: tf.Tensor, margin: int):

@@ -22,6 +22,7 @@ from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.metrics import PSNR, Protocol, mse
 from srcnn_tf.optimizers import OPTIMIZERS, AdjustablyClippedSGD, LayerRates
 from srcnn_tf.pairs import image_pair, random_crops
+from srcnn_tf.pairs.crops import steady
 from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
 from srcnn_tf.probes import scale_of
 from srcnn_tf.ranges import check_number
@@ -160,8 +161,7 @@ def fit(
         with stopping.interrupts_noted(), precision.restored():
             trained.fit(
                 batches,
-                validation_data=(inputs, hr_images),
-                validation_batch_size=len(inputs),
+                validation_data=steady(tf.data.Dataset.from_tensors((inputs, hr_images))),
                 initial_epoch=done,
                 epochs=epochs,
                 steps_per_epoch=recipe.steps_per_epoch,
