@@ -11,6 +11,28 @@ from keras import ops
 from srcnn_tf.ranges import check_number
 
 
+class _ByVariable:
+    """Values by variable, whichever of a variable's faces an optimizer is shown.
+
+    Keras builds an optimizer on its own variables, and updates TensorFlow's inside them; under
+    `tf.distribute`, the one on each device.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], values: Sequence):
+        self._values = {}
+        for variable, value in zip(variables, values, strict=True):
+            inner = _inner(variable)
+            for part in (inner, *getattr(inner, "values", ())):
+                self._values[part.ref()] = value
+
+    def __getitem__(self, variable):
+        return self._values[_inner(variable).ref()]
+
+
+def _inner(variable):
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
 @keras.saving.register_keras_serializable("srcnn_tf")
 class LayerRates(keras.optimizers.Optimizer):
     """An optimizer with a factor of its learning rate for each variable.
@@ -45,6 +67,7 @@ class LayerRates(keras.optimizers.Optimizer):
             return
         super().build(variables)
         self.optimizer.build(variables)
+        self._factors = _ByVariable(variables, self.factors)
 
     @property
     def variables(self):
@@ -62,8 +85,7 @@ class LayerRates(keras.optimizers.Optimizer):
         return super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
-        factor = self.factors[self._get_variable_index(variable)]
-        self.optimizer.update_step(gradient, variable, learning_rate * factor)
+        self.optimizer.update_step(gradient, variable, learning_rate * self._factors[variable])
 
     def get_config(self):
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
@@ -169,7 +191,7 @@ class SOAP(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._memories = [self._memory(variable) for variable in variables]
+        self._memories = _ByVariable(variables, [self._memory(v) for v in variables])
 
     def _memory(self, variable: keras.Variable) -> _Memory:
         """Make covariances and bases for a kernel, beside Adam's moments."""
@@ -183,7 +205,7 @@ class SOAP(keras.optimizers.Optimizer):
         return _Memory(mean, square, covariances, bases)
 
     def update_step(self, gradient, variable, learning_rate):
-        memory = self._memories[self._get_variable_index(variable)]
+        memory = self._memories[variable]
         update = self._adam_step if not memory.bases else self._kernel_step
         update(gradient, variable, ops.cast(learning_rate, variable.dtype), memory)
 
