@@ -3,6 +3,7 @@
 `python -m srcnn_tf train` calls `train`; `make weights` calls that for all that is shipped.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -72,7 +73,8 @@ def train(
     """
     if tensorboard and not find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed: pip install tensorboard")
-    with strategy().scope():
+    # Several scales train on one device.
+    with contextlib.nullcontext() if recipe.scales else strategy().scope():
         model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
     folder, files = Path(folder), stem(name, scale)
     weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
