@@ -89,11 +89,12 @@ def train(
     train_images, validation_images = split_validation(images, every)
     origin = {
         "start": start,
+        "channels": channels,
         "data": {
             name: {"images": len(named), "pixels_sha256": _digest([image for _, image in named])}
             for name, named in sets.items()
         },
-    } | ({"channels": channels} if channels != 1 else {})
+    }
     names = names[every - 1 :: every]
     log = [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard else []
     history = fit(

@@ -131,7 +131,8 @@ def run(
     # SSIM's window, borders, and what is cut to reach a multiple of the scale.
     least = SSIM_WINDOW + 3 * max(scales, default=0)
     for photographs in images.values():
-        check_sides(list(photographs.values()), least, list(photographs))
+        why = f"what SSIM needs at ×{max(scales, default=0)}"
+        check_sides(list(photographs.values()), least, list(photographs), why=why)
 
     @lru_cache(1)  # the methods of one set and scale follow each other
     def pairs_of(name: str, scale: int, channels: int) -> dict:

@@ -124,6 +124,7 @@ def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, capsys):
         write_image(tmp_path / f"{i}.png", photograph)
     for words, changed in (
         (["--start", "random"], "start was 'bicubic'"),
+        (["--channels", "3"], "channels was 1"),
         (["--data", str(tmp_path)], "data was {'samples'"),
     ):
         assert main([*command, "--resume", *words]) == 2

@@ -389,7 +389,9 @@ def test_a_crop_must_be_a_multiple_of_the_scale(route):
 @pytest.mark.parametrize("route", ROUTES)
 def test_images_smaller_than_the_crop_are_named(route):
     photographs = [noise(60, 60, 3), noise(23, 60, 3), noise(1, 1, 3), noise(60, 60, 1)]
-    with pytest.raises(ValueError, match=r"2 of 4 .* than 24×24 pixels: number 2 \(23×60\)") as e:
+    with pytest.raises(
+        ValueError, match=r"2 of 4 .* than 24×24 pixels, the size of a crop: number 2 \(23×60\)"
+    ) as e:
         route(photographs, 2, 24)
     assert "number 3 (1×1)" in str(e.value)
 

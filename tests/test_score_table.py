@@ -82,7 +82,9 @@ def test_bad_names_are_told():
 
 def test_an_image_too_small_is_told_before_any_work(tmp_path, capsys):
     write_image(tmp_path / "small.png", np.eye(30, 19))
-    with pytest.raises(ValueError, match=r"than 20×20 pixels: .*small\.png \(30×19\)"):
+    with pytest.raises(
+        ValueError, match=r"than 20×20 pixels, what SSIM needs at ×3: .*small\.png \(30×19\)"
+    ):
         list(score_table.run(["nearest"], ["samples", str(tmp_path)], [2, 3]))
     assert capsys.readouterr().out == ""
     (row,) = score_table.run(["nearest", "nearest"], [str(tmp_path)], [2, 2])

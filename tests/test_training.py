@@ -434,7 +434,8 @@ def test_an_ignored_interrupt_stays_ignored():
 def test_images_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="no validation images"):
         fit(srcnn(2), images()[0], [], RECIPE)
-    with pytest.raises(ValueError, match="1 of 1 images are smaller than"):
+    small = "1 of 1 images are smaller than 24×24 pixels, the size of a crop: number 1"
+    with pytest.raises(ValueError, match=small):
         fit(srcnn(2), [np.zeros((10, 10, 1))], images()[1], RECIPE)
     with pytest.raises(ValueError, match=r"1 of 1 validation images .* number 1 \(40×4\)"):
         fit(srcnn(2), images()[0], [np.zeros((40, 4, 1))], RECIPE)

@@ -119,7 +119,11 @@ def as_float_or_tensor(image: Any, name: str = "this image", overshoot: bool = F
 
 
 def check_sides(
-    images: Sequence[np.ndarray], least: int, names: Sequence[str] = (), what: str = "images"
+    images: Sequence[np.ndarray],
+    least: int,
+    names: Sequence[str] = (),
+    what: str = "images",
+    why: str = "the size of a crop",
 ) -> None:
     """Raise a ValueError if there are no images, or some are too small; it names these.
 
@@ -128,6 +132,7 @@ def check_sides(
         least: pixels that each side must have.
         names: of the images; the default is their numbers from 1 up.
         what: the error calls them all.
+        why: they must be so large, in words.
     """
     if not images:
         raise ValueError(f"there are no {what}: give at least one")
@@ -136,7 +141,7 @@ def check_sides(
     small = [f"{name} ({h}×{w})" for name, h, w in sizes if min(h, w) < least]
     if small:
         raise ValueError(
-            f"{len(small)} of {len(images)} {what} are smaller than {least}×{least} pixels: "
+            f"{len(small)} of {len(images)} {what} are smaller than {least}×{least} pixels, {why}: "
             f"{', '.join(small[:5])}; leave them out"
         )
 

@@ -112,7 +112,7 @@ def random_crops(
 
 
 def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Switch off the tuning of a pipeline: it makes the end of some iterators wait for a minute."""
+    """Switch off a pipeline's tuning, whose thread lets the end of some iterators wait a minute."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
@@ -238,7 +238,7 @@ def crop_then_degrade(
     stream = images.shuffle(shuffle, seed=seed).repeat()
     crops = tf.data.Dataset.zip(tf.data.Dataset.counter(), stream)
     crops = crops.map(crop, cores(), deterministic=True).batch(batch_size)
-    pairs = crops.map(degrade_batch, 2 * cores(), deterministic=True)
+    pairs = crops.map(degrade_batch, cores(), deterministic=True)
     if degradation.jpeg_quality is not None:  # apart, since XLA has no JPEG
         pairs = pairs.map(compress, cores(), deterministic=True)
     return steady(pairs.prefetch(2))
