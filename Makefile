@@ -66,8 +66,11 @@ grade-selftest: $(INSTRUCTOR) ## Grade made-up students: all answers, none, tamp
 stamp: $(ENV) ## Write the repository's address from pyproject.toml into lessons and pages
 	$(PY) tools/stamp.py
 
-figure: $(ENV) ## Make the figure of the README
+figure: $(ENV) ## Make the README's figures of enlarged photographs
 	$(PY) tools/readme_figure.py
+	rm -rf build/mine
+	$(PY) -m srcnn_tf train fsrcnn --scale 3 --data samples --steps 3000 --out build/mine
+	cp build/mine/fsrcnn-x3-example.png docs/images/mine_x3.png
 
 weights: $(ENV) ## Train the shipped weights into build/weights; goes on where it stopped
 	$(PY) tools/make_weights.py
