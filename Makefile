@@ -33,7 +33,7 @@ lab: $(ENV) ## Open JupyterLab on the lessons
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab --ServerApp.root_dir=notebooks
 
 test: $(ENV) $(INSTRUCTOR) ## Run the test suite
-	$(PY) -m pytest $(if $(filter 1,$(GPU)),,-n 2 --dist worksteal)
+	$(PY) -m pytest $(if $(filter 1,$(GPU)),,-n 3 --dist worksteal)
 
 test-colab: ## The setup cell, the tests and lessons 01 to 03 among Colab's own packages
 test-oldest: ## Run the test suite among the oldest packages that pyproject.toml allows
