@@ -16,7 +16,7 @@ from srcnn_tf.export import engine_function
 from srcnn_tf.images import io
 from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
-from srcnn_tf.probes import reach, scale_of
+from srcnn_tf.probes import graph_function, reach, scale_of  # noqa: F401, for saved notebooks
 from srcnn_tf.ranges import check_number
 
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
