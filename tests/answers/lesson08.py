@@ -238,7 +238,7 @@ WRONG = {
         ((lambda *a: 255 * target(*a), add_up, LOST), "between −1 and 1"),
         ((lambda hr, enlarged: hr / 255, add_up, LOST), "not the difference"),
         ((target, lambda e, r: e + np.clip(r, 0, 1), LOST), "darker"),
-        ((target, lambda e, r: np.clip(e + np.maximum(r, 0), 0, 1), LOST), "end at 0"),
+        ((target, lambda e, r: np.clip(e + np.maximum(r, 0), 0, 1), LOST), "darker"),
         ((target, lambda e, r: e + r, LOST), "end at 0"),
         ((target, lambda e, r: np.clip(e - r, 0, 1), LOST), "then clip"),
         ((target, add_up, -LOST), "positive"),
