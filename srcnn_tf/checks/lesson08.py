@@ -27,7 +27,7 @@ def _counts() -> tuple[int, int, float]:
 def counting(_rng, weights, depth, ratio) -> str:
     """Count weights, layers to a receptive field, and multiply-adds."""
     count, with_biases, right = _counts()
-    slips = {
+    slips: dict[float, str] = {
         with_biases: "Biases are not counted.",
         20 * 9 * 64**2: "The first layer has one map in, the last one map out.",
         count - 9 * 64: "The last layer has weights too.",
@@ -91,17 +91,17 @@ def clipping(rng, by_number, by_norm, farthest) -> str:
         demand(_near(given, right), "`by_norm` should keep the direction and bring the norm down.")
     for steps in (1, 2, int(rng.integers(5, 30))):
         theta, momentum = float(rng.uniform(0.01, 1)), float(rng.uniform(0.5, 0.95))
-        right = _farthest(theta, momentum, steps)
+        most = _farthest(theta, momentum, steps)
         slips = {
             theta * steps: "That is without momentum.",
             theta * steps / (1 - momentum): "The velocity has not its full size at once.",
             theta * (1 - momentum**steps) / (1 - momentum): "That is the last velocity: add all.",
         }
-        slips = {slip: hint for slip, hint in slips.items() if abs(slip - right) > 1e-6}
+        slips = {slip: hint for slip, hint in slips.items() if abs(slip - most) > 1e-6}
         value = call(farthest, theta, momentum, steps)
         hint = f"That is after {steps} steps, all pulled the same way."
-        number(value, right, 1e-5 * right, hint, slips, "The distance")
-    return "Momentum lets a clipped weight run ten times θ in a step, not more."
+        number(value, most, 1e-5 * most, hint, slips, "The distance")
+    return "With momentum 0.9 a clipped weight moves by ten θ in a step at most."
 
 
 def _list(given, like: list[np.ndarray], what: str) -> list[np.ndarray]:
