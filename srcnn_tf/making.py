@@ -27,8 +27,9 @@ from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pairs.whole_images import image_pair
 from srcnn_tf.pretrained import stem
 from srcnn_tf.probes import scale_of
-from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_validation, write_weights
+from srcnn_tf.training import History, Recipe, fit, split_validation, write_weights
 from srcnn_tf.training.devices import strategy
+from srcnn_tf.training.run_folder import read_progress
 from srcnn_tf.upscaling import upscale
 
 
@@ -110,7 +111,7 @@ def train(
         "channels": channels,
         "parameters": model.count_params(),
         "start": origin["start"],
-        "recipe": recipe_as_json(recipe),
+        "recipe": read_progress(run)["recipe"],
         "data": origin["data"],
         "images": {"train": len(train_images), "validation": len(validation_images)},
         "steps": history.step[-1],

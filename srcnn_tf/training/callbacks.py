@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -90,7 +90,7 @@ class Checkpoints(_OfRun):
     `best` has the averaged weights of the best epoch, once there is one.
 
     Args:
-        run: goes on where the folder's run stands, if there is one.
+        run: goes on where the folder's run stands, if there is one, and with what its "auto" chose.
         recorder: has the weights of the best epoch.
         folder: where to save; made if it is not there.
         about: what else the run depends on, as JSON; of image sets, by name, the digests alone.
@@ -109,6 +109,9 @@ class Checkpoints(_OfRun):
             raise FileExistsError(f"{folder} holds a run: pass resume=True, or another folder")
         self.saved = read_progress(folder)
         if self.saved:
+            before = self.saved["recipe"]
+            auto = [name for name in before if getattr(run.recipe, name, None) == "auto"]
+            run.recipe = replace(run.recipe, **{name: before[name] for name in auto})
             self._check_same()
             run.history = self.saved["history"]
             run.step = run.history.step[-1]

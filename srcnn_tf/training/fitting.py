@@ -36,6 +36,7 @@ from srcnn_tf.training.callbacks import (
     Stopping,
 )
 from srcnn_tf.training.recipe import History, Recipe
+from srcnn_tf.training.timing import settled
 
 _VALIDATION_SIDE = 192
 _TELLING_MSE = 0.5  # of bicubic interpolation, in squared grey levels: rounding makes up to 0.33
@@ -145,9 +146,11 @@ def fit(
         parts = [PSNR(Protocol(border=max(scales)), most=_HIGHEST_PSNR)]
         if recipe.scales:
             parts += [_PSNRAt(scales, scale) for scale in scales]
+        run.recipe = recipe = settled(run.recipe, trained, batches, _optimizer)
         with strategy.scope():
+            jit_compile: Any = "auto" if recipe.jit_compile is None else recipe.jit_compile
             optimizer = _optimizer(trained, recipe)
-            trained.compile(optimizer, recipe.loss, metrics=parts, jit_compile=recipe.jit_compile)
+            trained.compile(optimizer, recipe.loss, metrics=parts, jit_compile=jit_compile)
             checkpoints.restore(trained)
         # Outermost first: when the recorder sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
