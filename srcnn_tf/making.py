@@ -3,7 +3,6 @@
 `python -m srcnn_tf train` calls `train`; `make weights` calls that for all that is shipped.
 """
 
-import contextlib
 import hashlib
 import io
 import json
@@ -74,8 +73,7 @@ def train(
     """
     if tensorboard and not find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed: pip install tensorboard")
-    # Several scales train on one device.
-    with contextlib.nullcontext() if recipe.scales else strategy().scope():
+    with strategy(one=bool(recipe.scales)).scope():
         model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
     folder, files = Path(folder), stem(name, scale)
     weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
@@ -97,10 +95,13 @@ def train(
         },
     }
     names = names[every - 1 :: every]
-    log = [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard else []
+    chief = model.distribute_strategy.extended.should_checkpoint  # of several workers, one writes
+    log = [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard and chief else []
     history = fit(
         model, train_images, validation_images, recipe, run, resume, log, about=origin, names=names
     )
+    if not chief:
+        return history
     # The weights file of a compiled model would hold its optimizer too.
     plain = build(name, scale, channels=channels)
     plain.set_weights(model.get_weights())

@@ -142,20 +142,21 @@ class Checkpoints(_OfRun):
 
     def on_epoch_end(self, epoch, logs=None):
         """Save the epoch under names of its own, then make them the run's in one move."""
-        before = self.saved
+        best = self.run.history.best == epoch
+        if best:
+            self.best.set_weights(self.recorder.ema_weights)
+        if not self.model.distribute_strategy.extended.should_checkpoint:
+            return  # of several machines, one writes
         self.saved = {
             "recipe": recipe_as_json(self.run.recipe),
             "about": self.about,
             "history": asdict(self.run.history),
             "last": f"last-{epoch}.weights.h5",
-            "best": f"best-{epoch}.weights.h5",
+            "best": f"best-{epoch}.weights.h5" if best else self.saved["best"],
         }
         write_weights(self.folder / self.saved["last"], self.model)
-        if self.run.history.best == epoch:
-            self.best.set_weights(self.recorder.ema_weights)
+        if best:
             write_weights(self.folder / self.saved["best"], self.best)
-        else:
-            self.saved["best"] = before["best"]
         text = json.dumps(self.saved, indent=1)
         write_file(self.folder / PROGRESS, text.encode(), overwrite=True)
         for name in ("last", "best"):  # those too that a full disk has left without a record

@@ -4,6 +4,7 @@ Random crops that never repeat, PSNR on held-out training images, averaged weigh
 survive a kill.
 """
 
+import json
 import math
 import sys
 import tempfile
@@ -35,7 +36,8 @@ from srcnn_tf.training.callbacks import (
     Run,
     Stopping,
 )
-from srcnn_tf.training.recipe import History, Recipe
+from srcnn_tf.training.devices import check_same, together
+from srcnn_tf.training.recipe import History, Recipe, recipe_as_json
 from srcnn_tf.training.timing import settled
 
 _VALIDATION_SIDE = 192
@@ -117,6 +119,7 @@ def fit(
             something else, or is damaged.
         FileExistsError: `folder` holds a run and `resume` is false.
         FloatingPointError: the loss became NaN or infinite.
+        ConnectionError: of several workers one is lost.
         KeyboardInterrupt: Ctrl-C, or a notebook's stop button. What `folder` holds stays whole
             whatever is raised.
         OSError: a checkpoint cannot be written: the disk is full, for one.
@@ -125,7 +128,7 @@ def fit(
     """
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
-    _check_replicas(replicas, recipe)
+    _check_devices(strategy, recipe)
     trained = _after_interpolation(model) if recipe.scales else model
     scales = tuple(recipe.scales or [scale_of(model)])
     with tempfile.TemporaryDirectory() as scratch:
@@ -133,6 +136,7 @@ def fit(
         recorder, stopping = Recorder(run), Stopping(run)
         place = Path(scratch if folder is None else folder)
         checkpoints = Checkpoints(run, recorder, place, about or {}, resume)
+        check_same(strategy, json.dumps([recipe_as_json(run.recipe), checkpoints.about, run.step]))
         channels = model.input_shape[-1]
         batches = _batches(train_images, scales, channels, recipe, run.step)
         names = names or [f"number {n}" for n in range(1, len(validation_images) + 1)]
@@ -143,11 +147,10 @@ def fit(
                 raise ValueError(f"hold out more: {replicas} devices share the validation images")
             print(f"{replicas} devices validate on {shared} of {len(inputs)} images, evenly shared")
             inputs, hr_images = inputs[:shared], hr_images[:shared]
-        parts = [PSNR(Protocol(border=max(scales)), most=_HIGHEST_PSNR)]
-        if recipe.scales:
-            parts += [_PSNRAt(scales, scale) for scale in scales]
         run.recipe = recipe = settled(run.recipe, trained, batches, _optimizer)
         with strategy.scope():
+            parts = [PSNR(Protocol(border=max(scales)), most=_HIGHEST_PSNR)]
+            parts += [_PSNRAt(scales, scale) for scale in recipe.scales or ()]
             jit_compile: Any = "auto" if recipe.jit_compile is None else recipe.jit_compile
             optimizer = _optimizer(trained, recipe)
             trained.compile(optimizer, recipe.loss, metrics=parts, jit_compile=jit_compile)
@@ -161,7 +164,7 @@ def fit(
         if recipe.steps:
             epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
         precision = Precision(run, trained)
-        with stopping.interrupts_noted(), precision.restored():
+        with stopping.interrupts_noted(), precision.restored(), together():
             trained.fit(
                 batches,
                 validation_data=steady(tf.data.Dataset.from_tensors((inputs, hr_images))),
@@ -176,7 +179,10 @@ def fit(
     return run.history
 
 
-def _check_replicas(replicas: int, recipe: Recipe) -> None:
+def _check_devices(strategy: tf.distribute.Strategy, recipe: Recipe) -> None:
+    replicas = strategy.num_replicas_in_sync
+    if recipe.minutes and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError("several machines train for steps, not for minutes: their clocks differ")
     if recipe.batch_size % replicas:
         raise ValueError(
             f"batch_size is {recipe.batch_size}: {replicas} devices share each batch, so it must "
