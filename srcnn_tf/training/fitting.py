@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.images.pixels import as_float, check_sides
+from srcnn_tf.images.pixels import as_array, as_float, check_sides
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.metrics import PSNR, Protocol, mse
@@ -68,11 +68,10 @@ def split_validation(
             f"cannot hold out one in {every} of {len(images)} images: give at least "
             f"{max(every, 2)}, of which one is not trained on"
         )
+    contents = lambda image: (np.shape(image), hash(np.asarray(image).tobytes()))  # noqa: E731
     held_out = list(images[every - 1 :: every])
-    train = [
-        image for image in images if not any(np.array_equal(image, other) for other in held_out)
-    ]
-    return train, held_out
+    seen = {contents(image) for image in held_out}
+    return [image for image in images if contents(image) not in seen], held_out
 
 
 def fit(
@@ -266,7 +265,7 @@ def _validation_batch(
     names: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
-    images = [as_float(image) for image in images]
+    images = [as_array(image) for image in images]
     check_sides(images, recipe.hr_patch, names, "validation images")
     side = min(_VALIDATION_SIDE, *(min(image.shape[:2]) for image in images))
     if recipe.scales:
@@ -275,7 +274,7 @@ def _validation_batch(
     blank: list[str] = []
     for name, image in zip(names, images, strict=True):
         top, left = ((length - side) // 2 for length in image.shape[:2])
-        crop = image[top : top + side, left : left + side]
+        crop = as_float(image[top : top + side, left : left + side])
         lr_image, hr_image = image_pair(crop, min(scales), channels)
         interpolated = resize(lr_image, hr_image.shape[:2])
         if mse(hr_image, interpolated, Protocol(border=min(scales))) > _TELLING_MSE:
