@@ -58,14 +58,16 @@ def from_file(images: list, *arguments, channels: int, forget: bool = False) -> 
 
     class Row(pixel_row.PixelRow):
         def tensor(self):
-            rows.append(self._file.fileno())
+            rows.append(os.dup(self._file.fileno()))  # it closes the file
             return super().tensor()
 
     with patch.object(crops, "PixelRow", Row), patch.object(pixel_row, "IN_MEMORY", 1):
         dataset = random_crops(images, *arguments, channels=channels)
-    for row in rows if forget else ():
-        os.fsync(row)
-        os.posix_fadvise(row, 0, 0, os.POSIX_FADV_DONTNEED)
+    for row in rows:
+        if forget:
+            os.fsync(row)
+            os.posix_fadvise(row, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(row)
     return dataset
 
 

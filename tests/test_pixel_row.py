@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from srcnn_tf import making, pairs
-from srcnn_tf.images import write_image
+from srcnn_tf.images import pixels, write_image
 from srcnn_tf.pairs import Degradation, crops, pixel_row, random_crops
 from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.training import Recipe
@@ -39,6 +39,7 @@ def test_images_come_back_from_memory_and_from_a_file(folder, monkeypatch):
             row.append(image)
         for one, other in zip(row.images(), given, strict=True):
             assert type(one) is kind
+            assert pixels.as_float(one).max() <= 1  # arrays in files pass for images too
             np.testing.assert_array_equal(one, other)
         assert list(folder.iterdir()) == []
 

@@ -52,7 +52,8 @@ def as_array(image: Any, name: str = "this image", channels: Sequence[int] = ())
     """
     if np.ma.is_masked(image):
         raise ValueError(f"{name} has masked pixels: fill them first, as `.filled(0)` does")
-    mode = getattr(image, "mode", "RGB")  # which Pillow images have
+    # Pillow images have a mode; so have arrays that lie in files, another one.
+    mode = "RGB" if isinstance(image, np.ndarray) else getattr(image, "mode", "RGB")
     if mode not in ("L", "RGB", "RGBA", "I;16", "I;16B"):
         raise ValueError(f'{name} is a Pillow image of mode {mode}: convert it, .convert("RGB")')
     pixels = np.asarray(image)
