@@ -174,7 +174,7 @@ def training_curves(
     baseline: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Plot training loss and validation PSNR of one or more runs.
+    """Plot training loss and, below it, validation PSNR of one or more runs.
 
     Args:
         histories: name to what `training.fit` returned.
@@ -187,17 +187,19 @@ def training_curves(
     """
     if against not in ("step", "seconds"):
         raise ValueError(f"against is {against!r}: choose step or seconds")
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    figure, (upper, lower) = plt.subplots(
+        2, 1, figsize=(5.5, 5.5), sharex=True, layout="constrained"
+    )
     for name, history in histories.items():
-        left.plot(getattr(history, against), history.loss, ".-", label=name)
-        right.plot(getattr(history, against), history.psnr, ".-", label=name)
+        upper.plot(getattr(history, against), history.loss, ".-", label=name)
+        lower.plot(getattr(history, against), history.psnr, ".-", label=name)
     if baseline is not None:
-        right.axhline(baseline, color="gray", linestyle="--", label="bicubic")
-    left.set(yscale="log", ylabel="training loss", xlabel=against)
-    right.set(ylabel="validation PSNR (dB)", xlabel=against)
-    for axes in (left, right):
+        lower.axhline(baseline, color="gray", linestyle="--", label="bicubic")
+    upper.set(yscale="log", ylabel="training loss")
+    lower.set(ylabel="validation PSNR (dB)", xlabel=against)
+    for axes in (upper, lower):
         axes.grid(alpha=0.3, which="both")
-    right.legend(fontsize=9)
+    lower.legend(fontsize=9)
     return _finish(figure, title)
 
 
@@ -207,7 +209,7 @@ def study_curves(
     baseline: float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Plot validation PSNR against steps and against seconds, a line for each arm of a study.
+    """Plot validation PSNR against steps and, below, seconds, a line for each arm of a study.
 
     A line is the mean over the arm's seeds, the band around it their range (none for one seed); a
     cross ends the line of an arm that broke off.
@@ -218,7 +220,7 @@ def study_curves(
         baseline: a PSNR in dB to draw as a dashed line, such as bicubic interpolation's.
         title: what to see.
     """
-    figure, panels = plt.subplots(1, 2, figsize=(8, 4.4), sharey=True, layout="constrained")
+    figure, panels = plt.subplots(2, 1, figsize=(5.5, 7), sharey=True, layout="constrained")
     for axes, against in zip(panels, ("step", "seconds"), strict=True):
         for name, group in by_arm(outcomes).items():
             epochs = min(len(outcome.history.step) for outcome in group)
@@ -234,12 +236,11 @@ def study_curves(
                 axes.plot(at[-1], scores[:, -1].mean(), "x", color=line.get_color(), markersize=9)
         if baseline is not None:
             axes.axhline(baseline, color="gray", linestyle="--", label="bicubic")
-        axes.set(xlabel=against)
+        axes.set(xlabel=against, ylabel="validation PSNR (dB)")
         axes.set_ylim(bottom=lowest)
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("validation PSNR (dB)")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
     return _finish(figure, title)
 
 
@@ -281,7 +282,7 @@ def _signed_grid(tiles: Mapping[int, np.ndarray], title: str | None) -> Figure:
     rows = -(-len(tiles) // 8)
     height, width = next(iter(tiles.values())).shape
     columns = -(-len(tiles) // rows)
-    figure, axes = _grid(len(tiles), columns, height / width, cell=1.1, label=0.25)
+    figure, axes = _grid(len(tiles), columns, height / width, cell=0.85, label=0.22)
     for axis, (number, tile) in zip(axes, tiles.items(), strict=False):
         end = np.abs(tile).max()
         limit = max(end, 1e-12)

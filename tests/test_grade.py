@@ -91,7 +91,7 @@ def test_every_submission_gets_what_it_must(given, solutions, tmp_path):
         case.write(handed_in / student, nbformat.from_dict(given))
     (handed_in / "loose.ipynb").write_text("{}")
     before = files(handed_in)
-    assignment = Assignment(name="tiny", solutions=solutions, cell_seconds=6, memory_gb=0.7)
+    assignment = Assignment(name="tiny", solutions=solutions, cell_seconds=9, memory_gb=0.7)
     # Many at once, because some wait for a limit.
     found = rows(grade.grade_all(handed_in, assignment, out, jobs=6))
     assert files(handed_in) == before

@@ -8,6 +8,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image, ImageCms, PngImagePlugin
 
 from srcnn_tf import datasets
@@ -251,15 +252,42 @@ def test_a_jpeg_file_that_is_cut_off_is_refused(tmp_path, photograph, options, c
     assert capfd.readouterr().err == ""
 
 
-def test_lost_bytes_in_a_progressive_jpeg_file_are_mostly_seen(tmp_path, photograph):
-    # In a baseline file the decoder mostly finds its way to the end, and there is nothing to see.
-    data, refused = saved(photograph, "JPEG", quality=95, progressive=True), 0
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_libjpeg_says_of_lost_bytes_is_never_passed_over(tmp_path, photograph, progressive):
+    # Where libjpeg finds its way to the end, there is nothing to see.
+    data, told = saved(photograph, "JPEG", quality=95, progressive=progressive), []
     for place in range(700, len(data) - 80, len(data) // 40):
+        path = put(tmp_path / "a.jpg", data[:place] + data[place + 64 :])
         try:
-            read_image(put(tmp_path / "a.jpg", data[:place] + data[place + 64 :]))
-        except ValueError:
-            refused += 1
-    assert refused > 12
+            remarks = read_with_surroundings(path)[1].remarks
+        except ValueError as error:
+            remarks = [str(error)]
+        try:
+            simplejpeg.decode_jpeg(path.read_bytes(), "RGB")
+        except ValueError as error:
+            told.append(str(error))
+            assert told[-1] in "".join(remarks)
+        else:
+            assert not remarks
+    assert len(told) > 6
+
+
+def test_a_jpeg_file_with_padding_is_read_and_told_of(tmp_path, photograph):
+    data = saved(photograph, "JPEG")
+    sound, _ = read_with_surroundings(put(tmp_path / "sound.jpg", data))
+    padded = put(tmp_path / "a.jpg", data[:-2] + bytes(32) + data[-2:])
+    pixels, around = read_with_surroundings(padded)
+    assert np.array_equal(pixels, sound)
+    assert "extraneous bytes" in around.remarks[0]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_sound_jpeg_files_need_no_remark(tmp_path, photograph, mode, progressive):
+    data = io.BytesIO()
+    Image.fromarray(photograph).convert(mode).save(data, "JPEG", progressive=progressive)
+    around = read_with_surroundings(put(tmp_path / "a.jpg", data.getvalue() + b"a video, say"))[1]
+    assert not [remark for remark in around.remarks if "damaged" in remark]
 
 
 def test_a_tiny_file_that_declares_a_huge_picture_is_refused(tmp_path, photograph):

@@ -1,17 +1,15 @@
 """Damage in PNG and JPEG files that decoders pass over in silence."""
 
 import io
-import re
 import struct
 import zlib
 
+import simplejpeg
 from PIL import Image
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by a PNG's type of colour
 # First column and row of each pass of an interlaced PNG, and the steps between them.
 _ADAM7 = ["0088", "4088", "0448", "2044", "0224", "1022", "0112"]
-_MARKER = re.compile(rb"\xff[\x01-\xfe]")
-_RESTARTS, _END, _SCAN, _ARITHMETIC = range(0xD0, 0xD8), 0xD9, 0xDA, (0xC9, 0xCA)
 
 
 def sound_png(data: bytes) -> tuple[bytes, dict[bytes, bytes]]:
@@ -69,36 +67,19 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
     return b"".join([struct.pack(">I4s", len(body), kind), body, check])
 
 
-def check_jpeg(data: bytes, image: Image.Image) -> None:
-    """Raise a ValueError if a JPEG file lacks some of the data of its picture.
+def check_jpeg(data: bytes) -> str | None:
+    """Return what libjpeg warns of in a JPEG file of which no data are missing, if anything.
 
-    Where data run out, a decoder makes up the rest. So each piece of them is made longer here: a
-    picture that is whole stays the same, since decoders pass over what is left. What this does not
-    see: lost bytes after which the data come out even, or are left over, as in sound files too.
+    Pillow passes over libjpeg's warnings. Most tell that a decoder made up a part of the picture.
+    Bytes that it did not need may be what is left of a damaged picture, or a camera's padding.
 
-    Args:
-        data: the file.
-        image: the picture decoded from it.
+    Raises:
+        ValueError: parts of the picture are damaged or missing.
     """
-    parts, place, more, restarts = [data[:2]], 2, b"", 0
-    while marker := _MARKER.search(data, place):
-        code, end = marker[0][1], marker.end()
-        if code in _ARITHMETIC:  # data of which decoders make up the end by design
-            return
-        if code in _RESTARTS:
-            if code != _RESTARTS[restarts % 8]:
-                raise ValueError("parts of its picture are missing")
-            restarts += 1
-        elif code != _END:
-            end += int.from_bytes(data[end : end + 2], "big")
-        parts += [data[place : marker.start()], more, data[marker.start() : end]]
-        place = end
-        if code == _SCAN:
-            more, restarts = b"\x5a\xa5\x33\xcc" * 8, 0
-        if code == _END:
-            break
-    else:
-        raise ValueError("its end is missing")
-    with Image.open(io.BytesIO(b"".join(parts)), formats=["JPEG"]) as longer:
-        if longer.tobytes() != image.tobytes():
-            raise ValueError("parts of its picture are missing")
+    try:
+        simplejpeg.decode_jpeg(data, "GRAY")
+    except ValueError as error:
+        if "extraneous bytes" not in str(error):
+            raise
+        return str(error)
+    return None

@@ -137,6 +137,8 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
             remarks.append(f"holds {frames} images, of which the first is taken")
         elif frames > 1:
             raise ValueError(f"it holds {frames} images: save the one you want as a PNG file")
+        if image.format in ("JPEG", "MPO") and (warning := check_jpeg(data)):
+            remarks.append(f"may be damaged (libjpeg: {warning}): look at the result")
         tags = getattr(image, "tag_v2", {_TIFF_BITS: chunks.get(b"IHDR", b"")[8:9]})
         depth = max(tags.get(_TIFF_BITS, ()), default=8)
         profile = image.info.get("icc_profile", b"" if b"iCCP" in chunks else None)
@@ -147,8 +149,6 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
             pixels, profile = _from_cmyk(image, profile, remarks), None
         else:
             pixels = _read_16_bit(data, image) if depth == 16 else _pixels(image, depth)
-        if image.format in ("JPEG", "MPO"):
-            check_jpeg(data, image)
         if image.format == "BMP" and pixels.shape[2] == 4 and not pixels[..., 3].any():
             pixels = pixels[..., :3]
         # Bytes 16 to 19 of a profile name the colours that it is for (ICC.1, section 7.2.8).
