@@ -91,9 +91,9 @@ def _vgg(depth: int, weights: str) -> keras.Model:
         return vgg(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises no narrower class
         raise ConnectionError(
-            f"VGG{depth}'s ImageNet weights are not in Keras's cache and cannot be fetched ({error}). "
-            'Connect to the network once, or pass weights="random" for features that no '
-            "photograph has shaped"
+            f"VGG{depth}'s ImageNet weights are not in Keras's cache and cannot be fetched "
+            f'({error}). Connect to the network once, or pass weights="random" for features that '
+            "no photograph has shaped"
         ) from error
 
 

@@ -6,7 +6,7 @@ from keras import layers
 
 from srcnn_tf.layers import BicubicUpsampling, Deconvolution
 from srcnn_tf.models.bicubic_start import check_arguments, he_normal, prelu
-from srcnn_tf.ranges import check_choice, check_number
+from srcnn_tf.ranges import check_number
 
 
 def srresnet(
@@ -50,8 +50,6 @@ def srresnet(
     check_arguments(scale, channels, start, seed)
     check_number("blocks", blocks, whole=True, least=0)
     check_number("width", width, whole=True, least=1)
-    for name, option in (("batch_norm", batch_norm), ("bicubic_skip", bicubic_skip)):
-        check_choice(name, option, (True, False))
     if start == "bicubic" and not bicubic_skip:
         raise ValueError("a bicubic start needs bicubic_skip: choose start='random' without it")
     generator = np.random.default_rng(seed)

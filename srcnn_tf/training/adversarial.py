@@ -1,14 +1,11 @@
 """Training against a discriminator: a `keras.Model` of two players, which `fit` trains as any.
 
-    fit(Adversarial(generator, discriminator()), images, held_out, Recipe(loss=content_loss()))
+fit(Adversarial(generator, discriminator()), images, held_out, Recipe(loss=content_loss()))
 """
-
-import sys
 
 import keras
 import tensorflow as tf
 from keras import ops
-from tqdm import tqdm
 
 from srcnn_tf.losses import PerceptualLoss
 from srcnn_tf.metrics import Detail, Protocol
@@ -60,10 +57,7 @@ class Adversarial(keras.Model):
     Adversarial Network", CVPR 2017, section 2.2.
     """
 
-    curves = (
-        *("content_loss", "adversarial_loss", "discriminator_loss", "d_hr", "d_sr"),
-        "val_detail",
-    )
+    curves = ("content", "adversarial", "discriminator", "d_hr", "d_sr", "val_detail")
     generator: keras.Model
     discriminator: keras.Model
 
@@ -102,8 +96,8 @@ class Adversarial(keras.Model):
         ):
             variables = player.trainable_variables
             optimizer.apply(tape.gradient(minimised, variables), variables)
-        found = (content, adversarial, telling, ops.sigmoid(on_hr), ops.sigmoid(on_sr))
-        values = {"loss": loss, **dict(zip(self.means, found, strict=True))}
+        found = (loss, content, adversarial, telling, ops.sigmoid(on_hr), ops.sigmoid(on_sr))
+        values = dict(zip(("loss", *self.means), found, strict=True))
         for metric in self.metrics:
             if metric.name in values:
                 metric.update_state(values[metric.name])
@@ -123,10 +117,8 @@ class _Balance(keras.callbacks.Callback):
         means = {"D(HR)": logs["d_hr"], "D(SR)": logs["d_sr"]}
         sure = [f"{name} is {p:.3f}" for name, p in means.items() if not _SURE < p < 1 - _SURE]
         if sure and not self.told:
-            tqdm.write(
-                f"epoch {epoch + 1}: {' and '.join(sure)}: the discriminator does not doubt any "
-                "more, and little can be learnt from it. Try a lower learning rate, or a smaller "
-                "discriminator",
-                file=sys.stdout,
+            print(
+                f"\nepoch {epoch + 1}: {' and '.join(sure)}: the discriminator no longer doubts, "
+                "and little can be learnt from it. Try a lower learning rate, or a smaller one"
             )
         self.told = bool(sure)

@@ -207,9 +207,9 @@ class Precision(_OfRun):
     def __init__(self, run: Run, model: keras.Model):
         super().__init__(run)
         self.layers: list[keras.Layer] = []
-        players = [model, *filter(None, [getattr(model, "discriminator", None)])]
-        for player in players if run.recipe.precision == "mixed" else ():
-            self.layers += [layer for layer in player.layers if layer.weights][:-1]
+        if run.recipe.precision == "mixed":
+            for player in (model, getattr(model, "discriminator", model)):
+                self.layers += [layer for layer in player.layers if layer.weights][:-1]
 
     def _compute_in(self, policy: str) -> None:
         for layer in self.layers:

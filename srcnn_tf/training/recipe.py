@@ -142,8 +142,8 @@ class History:
         psnr: validation PSNR in dB, of the averaged weights; over all scales of the recipe.
         psnr_of: the same for each scale, "x2" for one, if the recipe has several.
         adversarial: what `adversarial.Adversarial` logs, by name, if it is what was trained:
-            `content_loss`, `adversarial_loss`, `discriminator_loss`, `d_hr` and `d_sr`, means over
-            the epoch's batches; and `detail`, of validation, see `metrics.detail`.
+            the losses `content`, `adversarial` and `discriminator`, D's mean probabilities `d_hr`
+            and `d_sr`, and `detail`, of validation (see `metrics.detail`).
     """
 
     step: list[int] = field(default_factory=list)
