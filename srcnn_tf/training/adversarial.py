@@ -62,14 +62,14 @@ class Adversarial(keras.Model):
     discriminator: keras.Model
 
     def __init__(self, generator: keras.Model, discriminator: keras.Model, weight: float = 1e-3):
-        super().__init__(generator.inputs, generator.outputs, name=generator.name)
+        super().__init__(generator.inputs[0], generator.outputs[0], name=generator.name)
         check_number("weight", weight, least=0)
         if self.distribute_strategy.num_replicas_in_sync > 1:
             raise ValueError("two players train on one device: build them outside of a strategy")
         self.weight = weight
         self.means = {name: keras.metrics.Mean(name) for name in self.curves[:-1]}
         # Keras saves these too, but past its setter it does not take their weights for its own.
-        vars(self).update(generator=generator, discriminator=discriminator)
+        self.__dict__.update(generator=generator, discriminator=discriminator)
 
     def compile(self, *args, metrics=(), **options):
         super().compile(*args, metrics=[*metrics, Detail(Protocol(border=0))], **options)
@@ -80,7 +80,7 @@ class Adversarial(keras.Model):
         return super().fit(*args, callbacks=[*callbacks, _Balance()], **options)
 
     def train_step(self, data):
-        lr_images, hr_images = data
+        lr_images, hr_images = data[:2]
         with tf.GradientTape(persistent=True) as tape:
             sr_images = self(lr_images, training=True)
             on_hr = self.discriminator(hr_images, training=True)
