@@ -116,8 +116,8 @@ def ssim(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
 def detail(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
     """Power of fine detail in each image, restored or invented, as a share of the truth's.
 
-    Fine is what a mean over 9×9 pixels takes away: half of what swings once in 15 pixels, and more
-    of what is faster. Takes, returns and raises what `mse` does.
+    Fine is what is left without a mean over 9×9 pixels: of a wave of 15 pixels half the height, of
+    shorter ones more. Takes, returns and raises what `mse` does; infinite where the truth is flat.
     """
     return _compare(hr_images, sr_images, protocol, _detail)
 

@@ -152,10 +152,10 @@ RECIPE = Recipe(
 )
 
 
-def train(folder, recipe=RECIPE, resume=False, callbacks=()):
+def train(folder, resume=False, callbacks=(), weight=1e-3):
     images = list(np.random.default_rng(1).random((3, 32, 32, 3), np.float32))
-    model = players()
-    return model, fit(model, images[:2], images[2:], recipe, folder, resume, callbacks)
+    model = players(weight)
+    return model, fit(model, images[:2], images[2:], RECIPE, folder, resume, callbacks)
 
 
 def test_a_run_resumes_to_the_very_same_players_and_keeps_its_last_epoch(tmp_path, capsys):
@@ -172,6 +172,8 @@ def test_a_run_resumes_to_the_very_same_players_and_keeps_its_last_epoch(tmp_pat
                 shutil.copytree(tmp_path / "run", tmp_path / "killed")
 
     straight, history = train(tmp_path / "run", callbacks=[Copy()])
+    with pytest.raises(ValueError, match=r"adversarial_weight was 0\.001"):
+        train(tmp_path / "killed", resume=True, weight=1e-2)
     resumed, again = train(tmp_path / "killed", resume=True)
     assert again.loss == history.loss
     assert again.adversarial == history.adversarial
@@ -189,7 +191,7 @@ def test_a_run_resumes_to_the_very_same_players_and_keeps_its_last_epoch(tmp_pat
     assert history.best == 2
     best = srresnet(2, blocks=1, width=4, batch_norm=False)
     best.load_weights(tmp_path / "run" / "best-2.weights.h5")
-    for one, other in zip(best.get_weights(), straight.generator.get_weights(), strict=True):
+    for one, other in zip(best.get_weights(), straight.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     exact = [name.partition("_")[0] for name, dtype in dtypes.items() if dtype == "float32"]
     assert exact == ["tail", "dense"]
@@ -210,7 +212,7 @@ def test_a_discriminator_that_no_longer_doubts_is_told_once(capsys):
     for epoch, (d_hr, d_sr) in enumerate([(0.7, 0.3), (0.999, 0.002), (1.0, 0.0), (0.5, 0.5)]):
         watch.on_epoch_end(epoch, {"d_hr": d_hr, "d_sr": d_sr})
     (line,) = capsys.readouterr().out.split("\n")[1:-1]
-    assert line.startswith("epoch 2: D(HR) is 0.999 and D(SR) is 0.002: the discriminator no long")
+    assert line.startswith("epoch 2: D(HR) is 0.999 and D(SR) is 0.002: D no longer doubts")
 
 
 def test_what_does_not_fit_is_refused():

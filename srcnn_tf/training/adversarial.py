@@ -58,7 +58,6 @@ class Adversarial(keras.Model):
     """
 
     curves = ("content", "adversarial", "discriminator", "d_hr", "d_sr", "val_detail")
-    generator: keras.Model
     discriminator: keras.Model
 
     def __init__(self, generator: keras.Model, discriminator: keras.Model, weight: float = 1e-3):
@@ -66,10 +65,10 @@ class Adversarial(keras.Model):
         check_number("weight", weight, least=0)
         if self.distribute_strategy.num_replicas_in_sync > 1:
             raise ValueError("two players train on one device: build them outside of a strategy")
-        self.weight = weight
+        self.weight, self.about = weight, {"adversarial_weight": weight}
         self.means = {name: keras.metrics.Mean(name) for name in self.curves[:-1]}
-        # Keras saves these too, but past its setter it does not take their weights for its own.
-        self.__dict__.update(generator=generator, discriminator=discriminator)
+        # Keras saves it too; past Keras's setter, its weights are not taken for the generator's.
+        self.__dict__["discriminator"] = discriminator
 
     def compile(self, *args, metrics=(), **options):
         super().compile(*args, metrics=[*metrics, Detail(Protocol(border=0))], **options)
@@ -118,7 +117,7 @@ class _Balance(keras.callbacks.Callback):
         sure = [f"{name} is {p:.3f}" for name, p in means.items() if not _SURE < p < 1 - _SURE]
         if sure and not self.told:
             print(
-                f"\nepoch {epoch + 1}: {' and '.join(sure)}: the discriminator no longer doubts, "
-                "and little can be learnt from it. Try a lower learning rate, or a smaller one"
+                f"\nepoch {epoch + 1}: {' and '.join(sure)}: D no longer doubts, and little can be "
+                "learnt from it. Try a lower learning rate, or a smaller discriminator"
             )
         self.told = bool(sure)

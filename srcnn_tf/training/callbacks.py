@@ -133,8 +133,8 @@ class Checkpoints(_OfRun):
             ValueError: a checkpoint is missing or damaged.
         """
         # The weights file of a compiled model would hold its optimizer too.
-        network = getattr(model, "generator", model)  # an Adversarial has one
-        self.best = type(network).from_config(network.get_config())
+        plain = keras.Model(model.inputs, model.outputs, name=model.name)
+        self.best = keras.Model.from_config(plain.get_config())
         model.optimizer.build(model.trainable_variables)
         if self.saved:
             for each, name in ((self.best, "best"), (model, "last")):

@@ -132,7 +132,8 @@ def fit(
         run = Run(recipe)
         recorder, stopping = Recorder(run), Stopping(run)
         place = Path(scratch if folder is None else folder)
-        checkpoints = Checkpoints(run, recorder, place, about or {}, resume)
+        about = {**(about or {}), **getattr(model, "about", {})}
+        checkpoints = Checkpoints(run, recorder, place, about, resume)
         channels = model.input_shape[-1]
         batches = _batches(train_images, scales, channels, recipe, run.step)
         names = names or [f"number {n}" for n in range(1, len(validation_images) + 1)]
