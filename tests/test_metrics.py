@@ -109,7 +109,9 @@ def test_keras_metrics_compile_under_xla(metric):
     model.compile(loss="mse", metrics=[metric(Protocol(2))], jit_compile=True)
     images = np.random.default_rng(0).random((2, 24, 24, 3)).astype(np.float32)
     scores = model.evaluate(images, images, verbose=0, return_dict=True)
-    expected = {PSNR: psnr, SSIM: ssim, MSE: mse, Detail: detail}[metric](images, model(images), Protocol(2))
+    expected = {PSNR: psnr, SSIM: ssim, MSE: mse, Detail: detail}[metric](
+        images, model(images), Protocol(2)
+    )
     assert scores[metric(Protocol(2)).name] == pytest.approx(np.mean(expected), rel=1e-4)
 
 

@@ -40,15 +40,15 @@ def discriminator(
     check_seed(seed)
     model = keras.Sequential([keras.Input((patch, patch, channels))], name="discriminator")
     for number in range(8):
-        filters, stride = width * 2 ** (number // 2), 1 + number % 2
-        model.add(layers.Conv2D(filters, 3, stride, "same", use_bias=not number))
+        filters, stride, name = width * 2 ** (number // 2), 1 + number % 2, f"conv_{number + 1}"
+        model.add(layers.Conv2D(filters, 3, stride, "same", use_bias=not number, name=name))
         if number:
-            model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.LeakyReLU(0.2))
+            model.add(layers.BatchNormalization(momentum=0.9, name=f"{name}_bn"))
+        model.add(layers.LeakyReLU(0.2, name=f"{name}_relu"))
     model.add(layers.Flatten() if patch else layers.GlobalAveragePooling2D())
-    model.add(layers.Dense(dense))
-    model.add(layers.LeakyReLU(0.2))
-    model.add(layers.Dense(1))
+    model.add(layers.Dense(dense, name="dense"))
+    model.add(layers.LeakyReLU(0.2, name="dense_relu"))
+    model.add(layers.Dense(1, name="logit"))
     generator = np.random.default_rng(seed)
     for layer in model.layers:
         if hasattr(layer, "kernel"):
