@@ -67,8 +67,8 @@ def test_discriminator_of_any_size_and_its_seed():
 # -- one step -------------------------------------------------------------------------------------
 
 
-def compiled(model, loss="mse", **options):
-    model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=not options, **options)
+def compiled(model, loss="mse"):
+    model.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=True)
     return model
 
 
@@ -107,18 +107,6 @@ def test_a_weight_of_0_leaves_the_content_loss_alone_and_the_discriminator_out_o
         np.testing.assert_allclose(one, other, atol=1e-7)
 
 
-def test_both_players_step_under_xla_in_mixed_precision():
-    model = compiled(players(), jit_compile=True)
-    for player in (model, model.discriminator):
-        for layer in [layer for layer in player.layers if layer.weights][:-1]:
-            layer.dtype_policy = "mixed_bfloat16"
-    logs = [model.train_on_batch(LR, HR, return_dict=True) for _ in range(3)][-1]
-    assert all(np.isfinite(value) for value in logs.values())
-    assert {weight.dtype for weight in [*model.weights, *model.discriminator.weights]} == {
-        "float32"
-    }
-
-
 def test_content_loss_is_vgg19s_where_it_is_there(monkeypatch):
     build = losses._vgg
     monkeypatch.setattr(losses, "_vgg", lambda depth, weights: build(depth, "random"))
@@ -154,6 +142,7 @@ RECIPE = Recipe(
     learning_rate=1e-3,
     ema=0.5,
     precision="mixed",
+    jit_compile=True,  # without, the last bits of a run differ from time to time, resumed or not
 )
 
 
@@ -163,7 +152,9 @@ def train(folder, resume=False, callbacks=(), weight=1e-3):
     return model, fit(model, images[:2], images[2:], RECIPE, folder, resume, callbacks)
 
 
-def test_a_run_resumes_to_the_very_same_players_and_keeps_its_last_epoch(tmp_path, capsys):
+def test_a_run_under_xla_resumes_to_the_very_same_players_and_keeps_its_last_epoch(
+    tmp_path, capsys
+):
     dtypes = {}
 
     class Copy(keras.callbacks.Callback):
