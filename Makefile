@@ -33,7 +33,7 @@ lab: $(ENV) ## Open JupyterLab on the lessons
 	JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab --ServerApp.root_dir=notebooks
 
 test: $(ENV) $(INSTRUCTOR) ## Run the test suite
-	$(PY) -m pytest $(if $(filter 1,$(GPU)),,-n 2 --dist worksteal)
+	$(PY) -m pytest $(if $(filter 1,$(GPU)),,-n 3 --dist worksteal)
 
 test-colab: ## The setup cell, the tests and lessons 01 to 03 among Colab's own packages
 test-oldest: ## Run the test suite among the oldest packages that pyproject.toml allows
@@ -66,8 +66,11 @@ grade-selftest: $(INSTRUCTOR) ## Grade made-up students: all answers, none, tamp
 stamp: $(ENV) ## Write the repository's address from pyproject.toml into lessons and pages
 	$(PY) tools/stamp.py
 
-figure: $(ENV) ## Make the figure of the README
+figure: $(ENV) ## Make the README's figures of enlarged photographs
 	$(PY) tools/readme_figure.py
+	rm -rf build/mine
+	$(PY) -m srcnn_tf train fsrcnn --scale 3 --data samples --steps 3000 --out build/mine
+	cp build/mine/fsrcnn-x3-example.png docs/images/mine_x3.png
 
 weights: $(ENV) ## Train the shipped weights into build/weights; goes on where it stopped
 	$(PY) tools/make_weights.py
@@ -89,7 +92,7 @@ speed: $(ENV) ## Measure pipeline, training, inference and memory
 
 requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
 	$(PY) -m pip install --quiet uv
-	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev \
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev --extra export \
 		$(if $(UPGRADE),--upgrade) --custom-compile-command "make requirements" \
 		pyproject.toml -o requirements.txt
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra instructor \

@@ -1,13 +1,14 @@
 """Milliseconds of a training step: where FSRCNN's and SRCNN's time goes, and what shortens it.
 
-FSRCNN with Keras's own deconvolution against `layers.Deconvolution`, graph against XLA, on one
-constant batch, in turns; the figures are medians over the turns.
+FSRCNN with Keras's own deconvolution against `layers.Deconvolution`; graph against XLA; float32
+against mixed precision. On one constant batch, in turns; the figures are medians over the turns.
 
     make speed
 """
 
 import statistics
 import time
+from itertools import product
 
 import keras
 import numpy as np
@@ -15,8 +16,10 @@ import tensorflow as tf
 
 from srcnn_tf.environment import cores
 from srcnn_tf.models import build
+from srcnn_tf.training import Recipe
+from srcnn_tf.training.callbacks import Precision, Run
 
-SCALE, BATCH, STEPS, TURNS = 3, 16, 50, 7
+SCALE, BATCH, TURNS = 3, 16, 7
 
 
 def with_keras_deconvolution(model: keras.Sequential) -> keras.Sequential:
@@ -31,36 +34,38 @@ def with_keras_deconvolution(model: keras.Sequential) -> keras.Sequential:
 def main() -> None:
     """Measure and print a line for each network and way of running it."""
     stock = "fsrcnn, Conv2DTranspose"
-    makers = {
-        stock: (lambda: with_keras_deconvolution(build("fsrcnn", SCALE)), 48),
-        "fsrcnn, Deconvolution": (lambda: build("fsrcnn", SCALE), 48),
-        "fsrcnn-s": (lambda: build("fsrcnn-s", SCALE), 48),
-        "srcnn-9-1-5": (lambda: build("srcnn-9-1-5", SCALE), 33),
-        "srcnn-9-5-5": (lambda: build("srcnn-9-5-5", SCALE), 33),
+    makers = {  # and the side of a crop, and the steps of a turn
+        stock: (lambda: with_keras_deconvolution(build("fsrcnn", SCALE)), 48, 50),
+        "fsrcnn, Deconvolution": (lambda: build("fsrcnn", SCALE), 48, 50),
+        "fsrcnn-s": (lambda: build("fsrcnn-s", SCALE), 48, 50),
+        "srcnn-9-1-5": (lambda: build("srcnn-9-1-5", SCALE), 33, 50),
+        "srcnn-9-5-5": (lambda: build("srcnn-9-5-5", SCALE), 33, 50),
+        "vdsr": (lambda: build("vdsr", SCALE), 48, 2),
     }
+    ways = list(product(("float32", "mixed"), (False, True)))
     runs, generator = {}, np.random.default_rng(0)
-    for name, (make, side) in makers.items():
+    for name, (make, side, steps) in makers.items():
         shapes = [(BATCH, side // SCALE, side // SCALE, 1), (BATCH, side, side, 1)]
         pair = tuple(generator.random(shape).astype(np.float32) for shape in shapes)
         batches = tf.data.Dataset.from_tensors(pair).repeat()
-        for kind in ("graph", "XLA"):
+        for precision, xla in ways:
             model = make()
-            model.compile(
-                keras.optimizers.Adam(1e-4, use_ema=True), "mse", jit_compile=kind == "XLA"
-            )
-            runs[name, kind] = (model, batches)
+            model.compile(keras.optimizers.Adam(1e-4, use_ema=True), "mse", jit_compile=xla)
+            Precision(Run(Recipe(precision=precision)), model).on_train_begin()
+            runs[name, precision, xla] = (model, batches, steps)
     times = {key: [] for key in runs}
     for turn in range(TURNS + 1):
-        for key, (model, batches) in runs.items():
+        for key, (model, batches, steps) in runs.items():
             start = time.perf_counter()
-            model.fit(batches, steps_per_epoch=STEPS, verbose=0)
+            model.fit(batches, steps_per_epoch=steps, verbose=0)
             if turn:  # the first turn compiles
-                times[key].append(1000 * (time.perf_counter() - start) / STEPS)
-    print(f"×{SCALE}, {BATCH} crops, {cores()} cores, medians of {TURNS} turns of {STEPS} steps")
-    print(f"{'milliseconds a step':24}{'graph':>8}{'XLA':>8}")
+                times[key].append(1000 * (time.perf_counter() - start) / steps)
+    print(f"×{SCALE}, {BATCH} crops, {cores()} cores, medians of {TURNS} turns")
+    print(f"{'milliseconds a step':24}  float32  with XLA    mixed  with XLA  float32 / mixed")
     for name in makers:
-        row = [statistics.median(times[name, kind]) for kind in ("graph", "XLA")]
-        print(f"{name:24}" + "".join(f"{value:8.1f}" for value in row))
+        row = [statistics.median(times[name, *way]) for way in ways]
+        gain = min(row[:2]) / min(row[2:])
+        print(f"{name:24}" + "{:9.1f}{:10.1f}{:9.1f}{:10.1f}".format(*row) + f"{gain:17.2f}")
 
 
 if __name__ == "__main__":

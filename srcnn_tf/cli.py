@@ -1,4 +1,4 @@
-"""The command line: `python -m srcnn_tf upscale`, `train` and `benchmark`.
+"""The command line: `python -m srcnn_tf upscale`, `train`, `benchmark` and `export`.
 
 Each command imports what it needs when it runs: TensorFlow takes seconds, `--help` should not.
 """
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_upscale(commands)
     _add_train(commands)
     _add_benchmark(commands)
+    _add_export(commands)
     return parser
 
 
@@ -100,6 +101,13 @@ def _add_upscale(commands) -> None:
         help="a shipped network (default: %(default)s), or your own: the folder or .weights.h5 "
         "file that `train` wrote, or a .keras file",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "tensorflow", "openvino", "onnx"),
+        default="auto",
+        help="what runs the network (default: auto, OpenVINO where it is installed: pip install "
+        "'srcnn-tf[export]')",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.set_defaults(run=_upscale)
 
@@ -126,7 +134,7 @@ def _upscale(options: argparse.Namespace) -> None:
         target = target or source.with_name(file)
         target = target / file if target.is_dir() else target
     enlarge, start = upscale_folder if source.is_dir() else upscale_file, time.perf_counter()
-    pixels = enlarge(source, target, model, options.overwrite)
+    pixels = enlarge(source, target, model, options.overwrite, engine=options.engine)
     rate = pixels / 1e6 / (time.perf_counter() - start)
     print(f"wrote {target} ({rate:.1f} megapixels a second)")
 
@@ -249,3 +257,38 @@ def _benchmark(options: argparse.Namespace) -> None:
         raise ValueError("there is nothing to show: no set or no weights were found")
     if options.csv:
         print(f"wrote {options.csv}")
+
+
+def _add_export(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write a network as a file for another run time",
+        description="Write a network, its borders mirrored, as a file that needs no Keras, and a "
+        "card. It is run at once, and written only if it agrees with Keras to 0.01 grey levels.",
+    )
+    parser.add_argument("model", help="a shipped network, or your own as for `upscale --model`")
+    parser.add_argument("--scale", type=int, choices=SCALES, help="where MODEL has several")
+    parser.add_argument(
+        "--to", choices=("onnx", "openvino", "litert", "saved_model"), required=True
+    )
+    parser.add_argument("--out", required=True, type=_path, help="folder to write into")
+    parser.add_argument(
+        "--size", nargs=2, type=int, metavar=("H", "W"), help="of the LR image (default: any)"
+    )
+    parser.add_argument("--colour", action="store_true", help="RGB in and out, not luma")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> None:
+    _check_folder(options.out)
+    from srcnn_tf.export import FORMATS, export
+    from srcnn_tf.pretrained import load_pretrained
+    from srcnn_tf.probes import scale_of
+
+    model = load_pretrained(options.model, options.scale)
+    options.out.mkdir(parents=True, exist_ok=True)
+    name = f"{Path(options.model).stem}-x{scale_of(model)}{FORMATS[options.to][0]}"
+    file = options.out / name
+    card = export(model, file, options.size, options.colour, options.overwrite)
+    print(f"wrote {file} and {card.name}")

@@ -4,6 +4,7 @@
 |---|---|
 | `samples` | photographs inside the scikit-image wheel, split into train and test; no download |
 | `tf_flowers` | 3,670 photographs through TensorFlow Datasets; the first 600 are the test split |
+| `div2k` | 800 photographs of 2K through TensorFlow Datasets, and 100 for the test split |
 | `t91`, `general100`, `bsd200` | the papers' training sets |
 | `bsds500_test` | 200 photographs of BSDS500 that are in no other set here, for training |
 | `set5`, `set14`, `bsd100`, `urban100` | the papers' test sets |
@@ -24,6 +25,7 @@ from multiprocessing import TimeoutError
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -39,12 +41,15 @@ from srcnn_tf.images.pixels import as_float, to_channels
 
 TEST_SETS = ("set5", "set14", "bsd100", "urban100")
 REGISTRIES = ("t91", "general100", "bsd200", "bsds500_test", *TEST_SETS)
-PARTED = ("samples", "tf_flowers")  # sets with a part to train on and a part to test on
+TFDS_SETS = ("tf_flowers", "div2k")  # sets that TensorFlow Datasets keeps
+PARTED = ("samples", *TFDS_SETS)  # sets with a part to train on and a part to test on
 NAMES = (*PARTED, *REGISTRIES)
 
 FLOWERS, FLOWERS_TEST = 3670, 600
 FLOWERS_URL = "http://download.tensorflow.org/example_images/flower_photos.tgz"
 FLOWERS_BYTES = 10**8  # their file has twice as many
+DIV2K_URL = "https://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_train_HR.zip"
+DIV2K_BYTES = 10**9  # their file has three times as many
 CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 5, 20, 120  # to connect, for each read, for all
 
 
@@ -57,8 +62,8 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
     """Return the files of an image set, sorted by name, fetching what is missing.
 
     Args:
-        name: a name from `NAMES` other than `tf_flowers` (which keeps its photographs in one
-            record file), or the path of a folder: its PNG, JPEG, BMP, WebP and TIFF files.
+        name: a name from `NAMES` other than those of `TFDS_SETS` (which keep their photographs in
+            record files), or the path of a folder: its PNG, JPEG, BMP, WebP and TIFF files.
             Other files are counted and passed over, as are hidden files and subfolders.
         split: "train" or "test" for `samples`; the other sets have no splits. None is everything.
 
@@ -74,8 +79,8 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
         folder = Path(skimage.__file__).parent / "data"
         # The two motorcycle pictures are one scene seen by two cameras: they stay on one side.
         return [folder / file for part, file in _lines(_registry(name)) if split in (None, part)]
-    if name == "tf_flowers":
-        raise ValueError("tf_flowers has no image files of its own; use iterate or load")
+    if name in TFDS_SETS:
+        raise ValueError(f"{name} has no image files of its own; use iterate or load")
     _check_split(name, split, ())
     if name in REGISTRIES:
         return fetch(_registry(name))
@@ -231,7 +236,7 @@ def iterate(
 
     Args:
         name: a name from `NAMES`, or the path of a folder.
-        split: "train" or "test" for `samples` and `tf_flowers`.
+        split: "train" or "test" for sets of `PARTED`.
         channels: 1 for luma, 3 for RGB, None for the channels each file has.
         skip_broken: leave out files that cannot be read, and print how many and which, where
             the default is an error.
@@ -253,10 +258,10 @@ def iterate_named(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what messages call each image of a set, and the image; see `iterate`.
 
-    That is the path of its file; the photographs of `tf_flowers` have numbers, from 1 up.
+    That is the path of its file; the photographs of `TFDS_SETS` have numbers, from 1 up.
     """
-    if name == "tf_flowers":
-        for number, image in enumerate(_flowers(split).as_numpy_iterator(), 1):
+    if name in TFDS_SETS:
+        for number, image in enumerate(stream(name, split).as_numpy_iterator(), 1):
             yield f"number {number}", as_float(image)
     else:
         yield from _read(image_paths(name, split), skip_broken)
@@ -333,16 +338,18 @@ def stream(name: str | Path, split: str | None = None) -> tf.data.Dataset:
 
     Args:
         name: a name from `NAMES`, or the path of a folder.
-        split: "train" or "test" for `samples` and `tf_flowers`.
+        split: "train" or "test" for sets of `PARTED`.
 
     Returns:
-        A dataset of RGB images `[h, w, 3]`: uint8 for `tf_flowers`, else float32 in [0, 1].
+        A dataset of RGB images `[h, w, 3]`: uint8 for `TFDS_SETS`, else float32 in [0, 1].
 
     Raises:
         The errors of `iterate`; those of single files come while the dataset is read.
     """
     if name == "tf_flowers":
         return _flowers(split)
+    if name == "div2k":
+        return _div2k(split)
     paths = image_paths(name, split)
     return tf.data.Dataset.from_generator(
         lambda: (to_channels(read_image(path), 3) for path in paths),
@@ -363,30 +370,43 @@ def _tensorflow_datasets() -> ModuleType:
         _ = tfds.builder_from_directory  # an import that fails is only logged and comes up empty
     except (ImportError, AttributeError) as error:
         raise ImportError(
-            f"tf_flowers needs TensorFlow Datasets, whose import failed ({error}): "
+            f"{' and '.join(TFDS_SETS)} need TensorFlow Datasets, whose import failed ({error}): "
             "pip install tensorflow-datasets importlib_resources, and start Python anew"
         ) from error
     return tfds
 
 
+def _builder(name: str, url: str, size: int) -> Any:
+    """Return the builder of a set of TFDS, preparing the set if need be."""
+    tfds = _tensorflow_datasets()
+    folder = cache_folder() / "tfds"
+    prepared = sorted((folder / name).glob("*/dataset_info.json"))
+    if prepared:
+        return tfds.builder_from_directory(prepared[-1].parent)
+    # TFDS itself takes minutes to notice that there is no network.
+    _request(requests.head, f"tfds/{name}", url, size)
+    with _keeping(name):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    builder = tfds.builder(name, data_dir=folder)
+    builder.download_and_prepare()
+    return builder
+
+
 def _flowers(split: str | None) -> tf.data.Dataset:
     """Return tf_flowers as a `tf.data.Dataset` of uint8 images, preparing it if need be."""
     _check_split("tf_flowers", split, ("train", "test"))
-    tfds = _tensorflow_datasets()
-    folder = cache_folder() / "tfds"
-    prepared = sorted((folder / "tf_flowers").glob("*/dataset_info.json"))
-    if prepared:
-        builder = tfds.builder_from_directory(prepared[-1].parent)
-    else:
-        # TFDS itself takes minutes to notice that there is no network.
-        _request(requests.head, "tfds/tf_flowers", FLOWERS_URL, FLOWERS_BYTES)
-        with _keeping("tf_flowers"):
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        builder = tfds.builder("tf_flowers", data_dir=folder)
-        builder.download_and_prepare()
+    builder = _builder("tf_flowers", FLOWERS_URL, FLOWERS_BYTES)
     count = builder.info.splits["train"].num_examples
     # A prepared copy may hold fewer photographs: the test split keeps its share of them.
     test = round(count * FLOWERS_TEST / FLOWERS)
     part = {"train": f"train[{test}:]", "test": f"train[:{test}]", None: "train"}[split]
     return builder.as_dataset(split=part).map(lambda example: example["image"])
+
+
+def _div2k(split: str | None) -> tf.data.Dataset:
+    """Return DIV2K's HR images as `_flowers` does; the LR images beside them stay unused."""
+    _check_split("div2k", split, ("train", "test"))
+    builder = _builder("div2k/bicubic_x2", DIV2K_URL, DIV2K_BYTES)
+    part = {"train": "train", "test": "validation", None: "train+validation"}[split]
+    return builder.as_dataset(split=part).map(lambda example: example["hr"])

@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -37,3 +38,13 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux, where a container or taskset may grant fewer
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def without_bfloat16() -> str:
+    """Return the name of the device here that has no bfloat16 arithmetic; "" if none is known."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        about = tf.config.experimental.get_device_details(gpu)
+        old = about.get("compute_capability", (8,)) < (8,)  # before NVIDIA's Ampere
+        return about.get("device_name", "this GPU") if old else ""
+    flags = Path("/proc/cpuinfo")  # Linux
+    return "this CPU" if flags.exists() and "bf16" not in flags.read_text() else ""

@@ -26,6 +26,23 @@ def depth_to_space(phases: keras.KerasTensor, scale: int) -> keras.KerasTensor:
     return ops.reshape(phases, (n, h * scale, w * scale, phases.shape[-1]))
 
 
+def mirrored(images: keras.KerasTensor, margin: int) -> keras.KerasTensor:
+    """Continue images `[n, h, w, c]` by their mirror image: `[n, h + 2·margin, w + 2·margin, c]`.
+
+    The edge pixel is repeated, as in NumPy's "symmetric"; any h and w from 1 on.
+    """
+    for axis in (1, 2):
+        size = ops.shape(images)[axis]
+        # The mirror of ..., 1, 0 | 0, 1, ... repeats every 2·size pixels. Counted from a multiple
+        # of that up, since what ONNX is told of the remainder of negative numbers is wrong.
+        place = (ops.arange(2 * margin * size - margin, (2 * margin + 1) * size + margin)) % (
+            2 * size
+        )
+        place = ops.minimum(place, 2 * size - 1 - place)
+        images = ops.take(images, place, axis=axis)
+    return images
+
+
 @keras.saving.register_keras_serializable("srcnn_tf")
 class BicubicUpsampling(keras.layers.Layer):
     """Enlarge images by bicubic interpolation, exactly as MATLAB's `imresize`.
@@ -57,12 +74,7 @@ class BicubicUpsampling(keras.layers.Layer):
 
     def call(self, images):
         channels, scale = images.shape[-1], self.scale
-        for axis in (1, 2):
-            size = ops.shape(images)[axis]
-            # The mirror of ..., 1, 0 | 0, 1, ... repeats every 2·size pixels.
-            place = ops.arange(-_KEYS, size + _KEYS) % (2 * size)
-            place = ops.minimum(place, 2 * size - 1 - place)
-            images = ops.take(images, place, axis=axis)
+        images = mirrored(images, _KEYS)
         # One block of filters per channel, zeros between them.
         kernel = np.einsum("yxif,cd->yxcfd", self._filters, np.eye(channels))
         kernel = kernel.reshape(*kernel.shape[:3], channels * scale**2)

@@ -3,11 +3,10 @@
 `python -m srcnn_tf train` calls `train`; `make weights` calls that for all that is shipped.
 """
 
-import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,12 +24,16 @@ from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build
 from srcnn_tf.networks import find
 from srcnn_tf.pairs.mixed_scales import crop_margin
+from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair
 from srcnn_tf.pretrained import stem
 from srcnn_tf.probes import scale_of
-from srcnn_tf.training import History, Recipe, fit, recipe_as_json, split_validation, write_weights
+from srcnn_tf.training import History, Recipe, fit, split_validation, write_weights
 from srcnn_tf.training.devices import strategy
+from srcnn_tf.training.run_folder import read_progress
 from srcnn_tf.upscaling import upscale
+
+_HELD_OUT = 100  # images at most, or nearly: they are validated as one batch
 
 
 def train(
@@ -48,13 +51,14 @@ def train(
 
     `folder` receives `NAME-xSCALE.weights.h5`, the card `NAME-xSCALE.json`, the run's curves and a
     held-out image before and after as `NAME-xSCALE-curves.png` and `…-example.png`, and, in
-    `NAME-xSCALE-run/`, the checkpoints to resume from. One training image in ten, at least one, is
-    held out for validation. `pretrained.load_pretrained` reads what is written.
+    `NAME-xSCALE-run/`, the checkpoints to resume from. One training image in ten is held out for
+    validation, at least one, and of many images about a hundred. `pretrained.load_pretrained` reads
+    what is written.
 
     Args:
         name: a network of the table (`networks.toml`).
         scale: 2, 3 or 4.
-        data: image sets by name, or folders; of `samples` and `tf_flowers`, their training part.
+        data: image sets by name, or folders; of sets of `datasets.PARTED`, the part to train on.
         recipe: how to train; its seed is that of the random weights too.
         folder: where to write; made if it is not there.
         start: "bicubic" or "random".
@@ -75,33 +79,34 @@ def train(
     if tensorboard and not find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed: pip install tensorboard")
     channels = find(name).channels if channels is None else channels
-    # Several scales train on one device.
-    with contextlib.nullcontext() if recipe.scales else strategy().scope():
+    with strategy(one=bool(recipe.scales)).scope():
         model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
     folder, files = Path(folder), stem(name, scale)
     weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
     if weights.exists() and not (resume and run.exists()):
         raise FileExistsError(f"{weights} exists: choose another folder, or resume the run {run}")
     patch = recipe.hr_patch + 2 * max(map(crop_margin, recipe.scales or ()), default=0)
-    sets = {name: _training_images(name) for name in data}
-    names = [name for named in sets.values() for name, _ in named]
-    images = [image for named in sets.values() for _, image in named]
+    kept, names, sets = PixelRow(), list[str](), {}
+    for source in dict.fromkeys(data):
+        digest, before = hashlib.sha256(), len(names)
+        for file, image in _training_images(source):
+            kept.append(pixels := quantise(image, np.uint8))
+            digest.update(pixels.tobytes())
+            names.append(file)
+        sets[source] = {"images": len(names) - before, "pixels_sha256": digest.hexdigest()}
+    origin = {"start": start, "channels": channels, "data": sets}
+    images = kept.images()
     check_sides(images, patch, names)
-    every = min(10, len(images))
+    every = max(min(10, len(images)), len(images) // _HELD_OUT)
     train_images, validation_images = split_validation(images, every)
-    origin = {
-        "start": start,
-        "channels": channels,
-        "data": {
-            name: {"images": len(named), "pixels_sha256": _digest([image for _, image in named])}
-            for name, named in sets.items()
-        },
-    }
     names = names[every - 1 :: every]
-    log = [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard else []
+    chief = model.distribute_strategy.extended.should_checkpoint  # of several workers, one writes
+    log = [keras.callbacks.TensorBoard(folder / f"{files}-log")] if tensorboard and chief else []
     history = fit(
         model, train_images, validation_images, recipe, run, resume, log, about=origin, names=names
     )
+    if not chief:
+        return history
     # The weights file of a compiled model would hold its optimizer too.
     plain = build(name, scale, channels=channels)
     plain.set_weights(model.get_weights())
@@ -112,7 +117,7 @@ def train(
         "channels": channels,
         "parameters": model.count_params(),
         "start": origin["start"],
-        "recipe": recipe_as_json(recipe),
+        "recipe": read_progress(run)["recipe"],
         "data": origin["data"],
         "images": {"train": len(train_images), "validation": len(validation_images)},
         "steps": history.step[-1],
@@ -157,24 +162,14 @@ def _write_figure(path: Path, figure: Figure) -> None:
     write_file(path, buffer.getvalue(), overwrite=True)
 
 
-def _training_images(name: str) -> list[tuple[str, np.ndarray]]:
+def _training_images(name: str) -> Iterator[tuple[str, np.ndarray]]:
     unscorable = "a network that has seen it cannot be scored on it"
     # By its name or as a folder: files that were written anew can be told by nothing else.
     parts = (*Path(name).parts, Path(name).resolve().name)
     if any(part.lower() in datasets.TEST_SETS for part in parts):
         raise ValueError(f"{name} is a test set, or in one: {unscorable}")
-    named = []
     for file, image in datasets.iterate_named(name, "train" if name in datasets.PARTED else None):
         known = None if name in datasets.NAMES else datasets.name_in_test_sets(file)
         if known:
             raise ValueError(f"{file} is {known}, an image of a test set: {unscorable}")
-        named.append((file, image))
-    return named
-
-
-def _digest(images: Sequence[np.ndarray]) -> str:
-    """Return the SHA-256 of the images' 8-bit pixels, one after the other."""
-    digest = hashlib.sha256()
-    for image in images:
-        digest.update(quantise(image, np.uint8).tobytes())
-    return digest.hexdigest()
+        yield file, image

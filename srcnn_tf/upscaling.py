@@ -12,10 +12,11 @@ from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from tqdm import tqdm
 
 from srcnn_tf.datasets import image_paths
+from srcnn_tf.export import engine_function
 from srcnn_tf.images import io
 from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
-from srcnn_tf.probes import graph_function, reach, scale_of
+from srcnn_tf.probes import graph_function, reach, scale_of  # noqa: F401, for saved notebooks
 from srcnn_tf.ranges import check_number
 
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
@@ -28,6 +29,7 @@ def upscale(
     dtype: type = np.float32,
     tile: int = TILE,
     progress: bool = False,
+    engine: str = "tensorflow",
 ) -> np.ndarray:
     """Enlarge one image with a network, tile by tile, so that memory stays flat.
 
@@ -46,12 +48,15 @@ def upscale(
         dtype: of the result: `np.float32` for values in [0, 1], `np.uint8` for 0 to 255.
         tile: side of a tile in LR pixels.
         progress: show a bar.
+        engine: what runs the network, see `export.engine_function`: pixels agree to one level.
 
     Returns:
         `[s·h, s·w, c]`, rounded to the 256 levels of an 8-bit file.
 
     Raises:
-        ValueError: not an image; another dtype; a tile that is no larger than its overlaps.
+        ValueError: not an image; another dtype; a tile that is no larger than its overlaps; an
+            unknown engine.
+        ImportError: the engine is not installed.
     """
     image = as_array(image, channels=(1, 3, 4))
     if np.dtype(dtype) not in (np.float32, np.uint8):
@@ -61,7 +66,8 @@ def upscale(
     height, width, channels = image.shape
     if channels == 4:
         image = _with_hidden_colours_filled(image)
-    scale = scale_of(model)
+    scale, run = scale_of(model), image_function(model, engine)
+    luma_only = model.input_shape[-1] == 1
     result = np.empty((height * scale, width * scale, channels), dtype)
     # Which pixel stands at each place of the mirrored image, ..., 1, 0 | 0, 1, ...: networks pad
     # with zeros, which draws a frame around a picture.
@@ -71,23 +77,25 @@ def upscale(
     corners = list(product(_starts(height, h), _starts(width, w)))
     for top, left in tqdm(corners, "enlarging", file=sys.stdout, disable=not progress):
         seen = np.ix_(rows[top : top + h + 2 * overlap], columns[left : left + w + 2 * overlap])
-        sr_tile = _enlarge(as_float(image[seen]), model, scale, overlap)[inner, inner]
+        sr_tile = _enlarge(as_float(image[seen]), run, luma_only, scale, overlap)[inner, inner]
         y, x = top * scale, left * scale
         result[y : y + h * scale, x : x + w * scale] = quantise(sr_tile, dtype)
     return result
 
 
-def image_function(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Return `probes.graph_function` of a model, to arrays, that takes grey images in any case.
+def image_function(
+    model: keras.Model, engine: str = "tensorflow"
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return `export.engine_function` of a model that takes grey images in any case.
 
     A network for RGB sees a grey image as R = G = B; the mean of its colours is the result.
     """
-    run = graph_function(model)
+    run = engine_function(model, engine)
 
     def enlarge(lr_images: np.ndarray) -> np.ndarray:
         if lr_images.shape[-1] == model.input_shape[-1]:
-            return run(lr_images).numpy()
-        return run(np.repeat(lr_images, 3, axis=-1)).numpy().mean(axis=-1, keepdims=True)
+            return run(lr_images)
+        return run(np.repeat(lr_images, 3, axis=-1)).mean(axis=-1, keepdims=True)
 
     return enlarge
 
@@ -106,22 +114,24 @@ def _starts(length: int, kept: int) -> list[int]:
     return [min(first, length - kept) for first in range(0, length, kept)]
 
 
-def _enlarge(image: np.ndarray, model: keras.Model, scale: int, seen: int) -> np.ndarray:
+def _enlarge(
+    image: np.ndarray, run: Callable, luma_only: bool, scale: int, seen: int
+) -> np.ndarray:
     """Enlarge floats `[h, w, c]`: the network's channels by the network, the others by bicubic."""
     size = (image.shape[0] * scale, image.shape[1] * scale)
     colour, alpha = image[..., :3], image[..., 3:]
-    if model.input_shape[-1] == 3 or colour.shape[2] == 1:
-        sr_colour = _run(model, colour, scale, seen)
+    if not luma_only or colour.shape[2] == 1:
+        sr_colour = _run(run, colour, scale, seen)
     else:
         ycbcr = rgb_to_ycbcr(colour)
-        sr_luma = _run(model, ycbcr[..., :1], scale, seen)
+        sr_luma = _run(run, ycbcr[..., :1], scale, seen)
         sr_colour = ycbcr_to_rgb(np.dstack([sr_luma, resize(ycbcr[..., 1:], size)]))
     return np.dstack([sr_colour, resize(alpha, size)]) if alpha.shape[2] else sr_colour
 
 
-def _run(model: keras.Model, image: np.ndarray, scale: int, seen: int) -> np.ndarray:
+def _run(run: Callable, image: np.ndarray, scale: int, seen: int) -> np.ndarray:
     """Run a network on floats `[h, w, c]`; keep values that have no other within `seen` pixels."""
-    sr_image = image_function(model)(image[None])[0].clip(-1, 2)  # untrained, it may go far
+    sr_image = run(image[None])[0].clip(-1, 2)  # untrained, it may go far
     window = (2 * seen + 1, 2 * seen + 1, 1)
     flat = maximum_filter(image, window) == minimum_filter(image, window)
     flat = flat.all(2, keepdims=True)
@@ -135,6 +145,7 @@ def upscale_file(
     model: keras.Model,
     overwrite: bool = False,
     progress: bool = True,
+    engine: str = "tensorflow",
 ) -> int:
     """Enlarge an image file: upright, in 8 bits, whole or not at all.
 
@@ -147,6 +158,7 @@ def upscale_file(
         model: see `upscale`.
         overwrite: replace a target that is there.
         progress: show a bar.
+        engine: see `upscale`.
 
     Returns:
         How many pixels were written.
@@ -173,13 +185,17 @@ def upscale_file(
         print(f"{source} {remark}")
     for what in io.not_held(target, around):
         print(f"{source} has {what}, which {target} cannot hold")
-    sr_image = upscale(image, model, np.uint8, progress=progress)
+    sr_image = upscale(image, model, np.uint8, progress=progress, engine=engine)
     io.write_image(target, sr_image, overwrite, around)
     return sr_image.shape[0] * sr_image.shape[1]
 
 
 def upscale_folder(
-    source: str | Path, target: str | Path, model: keras.Model, overwrite: bool = False
+    source: str | Path,
+    target: str | Path,
+    model: keras.Model,
+    overwrite: bool = False,
+    engine: str = "tensorflow",
 ) -> int:
     """Enlarge every image file of a folder into another, as PNG files.
 
@@ -189,6 +205,7 @@ def upscale_folder(
         model: see `upscale`.
         overwrite: replace files that are there; else they are counted and kept, so that a run that
             was stopped goes on with what is missing.
+        engine: see `upscale`.
 
     Returns:
         How many pixels were written.
@@ -218,7 +235,7 @@ def upscale_folder(
     pixels, failures = 0, []
     for result, path in tqdm(missing.items(), str(source), file=sys.stdout):
         try:
-            pixels += upscale_file(path, result, model, overwrite, progress=False)
+            pixels += upscale_file(path, result, model, overwrite, False, engine)
         except (ValueError, OSError) as error:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise

@@ -266,7 +266,7 @@ def test_upscale_beside_the_image_and_to_a_folder(tmp_path, photograph, capsys):
     expected = pretrained.load_pretrained("fsrcnn", 3)
     from srcnn_tf.upscaling import upscale
 
-    np.testing.assert_array_equal(once, upscale(read_image(photograph), expected))
+    np.testing.assert_array_equal(once, upscale(read_image(photograph), expected, engine="auto"))
     (tmp_path / "in").mkdir()
     os.replace(photograph, tmp_path / "in" / "photo.png")
     folder = [str(tmp_path / "in"), str(tmp_path / "out"), "--scale", "3", "--model", "fsrcnn"]

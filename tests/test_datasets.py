@@ -46,7 +46,7 @@ def folder(tmp_path):
 def test_every_image_set_of_the_design_has_a_name():
     training = {"t91", "general100", "bsd200", "bsds500_test"}
     tests = {"set5", "set14", "bsd100", "urban100"}
-    assert set(datasets.NAMES) == {"samples", "tf_flowers"} | training | tests
+    assert set(datasets.NAMES) == {"samples", "tf_flowers", "div2k"} | training | tests
 
 
 @pytest.mark.parametrize("name", ["set6", "no/such/folder", "SET5"])
@@ -533,6 +533,31 @@ def test_flowers_are_streamed_in_8_bits(load_or_skip):
     image = next(datasets.stream("tf_flowers", "test").as_numpy_iterator())
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image / np.float32(255), expected)
+
+
+def test_div2k_is_prepared_by_tfds_once_and_gives_its_hr_images(cache, tmp_path, monkeypatch):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    given, folders, random = {}, {}, np.random.default_rng(0)
+    for part, numbers in (("train", (1, 2, 3)), ("valid", (801,))):
+        for kind, side in (("hr", 12), ("lr", 6)):
+            folders[f"{part}_{kind}_url"] = str(tmp_path / f"{part}_{kind}")
+            files = f"DIV2K_{part}_HR/{{:04}}.png" if kind == "hr" else "{:04}x2.png"
+            for number in numbers:
+                image = random.integers(0, 256, (side, side + 2, 3), np.uint8)
+                path = tmp_path / f"{part}_{kind}" / files.format(number)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_image(path, image)
+                given[kind, number] = image
+    fetch = lambda manager, urls: {name: folders[name] for name in urls}  # noqa: E731
+    monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", fetch)
+    monkeypatch.setattr(datasets, "_request", lambda *_: None)
+    (test,) = datasets.load("div2k", "test")
+    np.testing.assert_array_equal(test, given["hr", 801] / np.float32(255))
+    monkeypatch.undo()  # prepared, it needs nobody
+    monkeypatch.setenv("SRCNN_TF_DATA", str(cache))
+    train = {image.tobytes() for image in datasets.stream("div2k", "train").as_numpy_iterator()}
+    assert train == {given["hr", number].tobytes() for number in (1, 2, 3)}
+    assert len(datasets.load("div2k")) == 4
 
 
 def test_images_are_named_by_their_files(folder):

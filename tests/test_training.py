@@ -1,6 +1,7 @@
 """Recipes and fit: same seed, same curve; a kill loses an epoch at most; clear stops."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from srcnn_tf import datasets
 from srcnn_tf.layers import BicubicUpsampling
@@ -18,7 +20,7 @@ from srcnn_tf.losses import Charbonnier
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn, srcnn
 from srcnn_tf.pairs import Degradation, evaluation_pairs
-from srcnn_tf.training import Recipe, fit, recipe_as_json, split_validation
+from srcnn_tf.training import Recipe, fit, recipe_as_json, split_validation, timing
 from srcnn_tf.training.callbacks import Checkpoints, Recorder, Run, Stopping
 
 RECIPE = Recipe(steps=40, hr_patch=24, batch_size=4, steps_per_epoch=10)
@@ -168,6 +170,54 @@ def test_mixed_precision_learns_as_float32_does_and_leaves_float32_behind():
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
     assert {weight.dtype for weight in model.weights} == {"float32"}
     assert model(images()[1][0][None, :20, :20]).dtype == "float32"
+
+
+def test_what_auto_takes_is_printed_kept_and_gone_on_with(tmp_path, monkeypatch, capsys):
+    def clock(quick):
+        times = lambda ways, *_: [0.1 if way.precision == quick else 0.2 for way in ways]  # noqa: E731
+        monkeypatch.setattr(timing, "_seconds_of_a_step", times)
+
+    def run(steps, folder=None, **choices):
+        model = residual()
+        model.set_weights(start)
+        fit(model, *images(), replace(constant, steps=steps, **choices), folder, resume=True)
+        return model.get_weights()
+
+    constant = replace(RECIPE, schedule="constant")  # the same rates for each length of the run
+    start, auto = residual().get_weights(), {"precision": "auto", "jit_compile": "auto"}
+    clock("mixed")
+    run(10, tmp_path, **auto)
+    told = "float32 200.0, float32 with XLA 200.0, mixed 100.0, mixed with XLA 100.0; taking mixed"
+    assert told + "\n" in capsys.readouterr().out
+    clock("float32")
+    resumed = run(20, tmp_path, **auto)
+    assert "taking" not in capsys.readouterr().out
+    saved = json.loads((tmp_path / "progress.json").read_text())["recipe"]
+    assert (saved["precision"], saved["jit_compile"]) == ("mixed", False)
+    straight = run(20, precision="mixed", jit_compile=False)
+    for one, other in zip(resumed, straight, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_auto_times_both_and_passes_over_what_xla_cannot_compile(capsys):
+    enlarge = keras.layers.UpSampling2D(2, interpolation="bicubic")
+    model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 3), enlarge])
+    batches = tf.data.Dataset.from_tensors((np.ones((2, 8, 8, 1)), np.ones((2, 12, 12, 1))))
+    recipe = replace(RECIPE, jit_compile="auto")
+    taken = timing.settled(recipe, model, batches, lambda *_: keras.optimizers.SGD())
+    assert taken == replace(recipe, jit_compile=False)
+    assert re.search(
+        r": float32 \d+\.\d, float32 with XLA inf; taking float32\n", capsys.readouterr().out
+    )
+
+
+def test_a_machine_without_bfloat16_says_so_before_it_trains_in_it(monkeypatch, capsys):
+    card = {"device_name": "Tesla T4", "compute_capability": (7, 5)}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: card)
+    for precision in ("float32", "mixed"):
+        timing.settled(replace(RECIPE, precision=precision), srcnn(2), (), None)
+    assert capsys.readouterr().out.count("Tesla T4 imitates bfloat16, slowly") == 1
 
 
 def test_the_degradation_reaches_crops_and_validation():
@@ -338,7 +388,10 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on():
         ({"decay": 1.5}, r"decay is 1\.5"),
         ({"ema": 1.0}, r"ema is 1\.0"),
         ({"ema": -0.1}, r"ema is -0\.1"),
-        ({"precision": "float16"}, "unknown precision 'float16': choose one of float32, mixed"),
+        (
+            {"precision": "float16"},
+            "unknown precision 'float16': choose one of float32, mixed, auto",
+        ),
         ({"rate_factors": {"mapping": -1}}, "rate factor of 'mapping' is -1"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"minutes": 2}, "either steps or minutes"),
@@ -362,7 +415,7 @@ def test_a_copy_of_a_held_out_image_is_not_trained_on():
         ({"patience": 1.5}, r"patience is 1\.5"),
         ({"seed": 2**64}, "seed is 18446744073709551616: .* at most 4294967295"),
         ({"seed": 1.5}, r"seed is 1\.5: it must be a whole number"),
-        ({"jit_compile": None}, "unknown jit_compile None: choose one of True, False, auto"),
+        ({"jit_compile": 1}, "unknown jit_compile 1: choose one of None, True, False, auto"),
     ],
 )
 def test_recipes_check_their_fields(settings, message):

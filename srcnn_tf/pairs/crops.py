@@ -1,8 +1,8 @@
 """`tf.data` pipelines of (LR, HR) crops.
 
-Two routes make training pairs. `random_crops` degrades whole images once, keeps them in memory
-and cuts aligned crops out of both: crop borders are as true as the rest, and it is fast.
-`crop_then_degrade` cuts first and degrades each crop: it streams sets that do not fit in memory.
+Two routes make training pairs. `random_crops` degrades whole images once, keeps them in memory,
+or on disk where they are many, and cuts aligned crops out of both: crop borders are as true as the
+rest, and it is fast. `crop_then_degrade` cuts first and degrades each crop.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from srcnn_tf.environment import cores
-from srcnn_tf.images.pixels import as_float, check_sides, quantise, to_channels
+from srcnn_tf.images.pixels import as_array, as_float, check_sides, to_channels
 from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade_weights, through_jpeg
+from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair, rescaled
 from srcnn_tf.ranges import check_number, check_seed
 from srcnn_tf.scales import check_scale
+
+_FEW = 2**31  # numbers, whose places fit in 32 bits
 
 
 def random_crops(
@@ -64,47 +67,50 @@ def random_crops(
     check_patch(scale, hr_patch, batch_size)
     check_seed(seed)
     check_number("first_batch", first_batch, whole=True, least=0)
-    images = [to_channels(as_float(image), channels) for image in images]
+    images = [as_array(image) for image in images]
     check_sides(images, hr_patch)
-    images = [image for image in rescaled(images, rescale) if min(image.shape[:2]) >= hr_patch]
-    pairs = [
-        image_pair(image, scale, channels, degradation, (seed, number))
-        for number, image in enumerate(images)
-    ]
 
     # All pixels of all images lie in one row for LR and one for HR, 8 bits each as in a file. A
     # crop is a block of addresses in that row, and a turn only reorders the addresses. XLA fuses
     # address, look-up and conversion into one loop, three times as fast as op by op.
+    lr_row, hr_row = PixelRow(np.uint8 if degradation.rounding else np.float32), PixelRow()
+    for factor, image in product((None, *rescale), images):
+        photograph = to_channels(as_float(image), channels)
+        if factor is not None:
+            photograph = rescaled([photograph], [factor])[1]
+        if min(photograph.shape[:2]) >= hr_patch:
+            noise_seed = (seed, len(hr_row.shapes))
+            pair = image_pair(photograph, scale, channels, degradation, noise_seed)
+            for row, part in zip((lr_row, hr_row), pair, strict=True):
+                levels = part * np.float32(255)
+                row.append(np.rint(levels) if row is hr_row or degradation.rounding else levels)
     patch = hr_patch // scale
-    heights, widths = np.array([lr_image.shape[:2] for lr_image, _ in pairs]).T
+    heights, widths = np.array(lr_row.shapes)[:, :2].T
     sizes, row_counts = heights * widths, widths - patch + 1  # of crop positions in a row
-    if sizes.sum() * scale**2 >= 2**31:
-        raise ValueError("these images hold over 2³¹ pixels: use crop_then_degrade")
+    kind = tf.int32 if sizes.sum() * scale**2 * channels < _FEW else tf.int64
     with tf.device("/CPU:0"):  # where tf.data runs, on machines with a GPU too
-        lr_images, hr_images = zip(*pairs, strict=True)
-        lr_row = tf.constant(_one_row(lr_images, degradation.rounding))
-        hr_row = tf.constant(_one_row(hr_images))
+        lr_pixels, hr_pixels = lr_row.tensor(), hr_row.tensor()
         ends = np.cumsum((heights - patch + 1) * row_counts)
-        table = tf.constant([widths, np.cumsum(sizes) - sizes, row_counts, ends], tf.int32)
+        table = tf.constant([widths, np.cumsum(sizes) - sizes, row_counts, ends], kind)
         width_of, start_of, row_count_of, end_of = tf.unstack(table)
-        turns = tf.constant(_turns(flips, rotations), tf.int32)
+        turns = tf.constant(_turns(flips, rotations), kind)
 
     @tf.function(jit_compile=True)
     def batch(number):
         def draw(what, below):
             key = tf.stack([tf.constant(seed, tf.int64), 2 * number + what])
-            return tf.random.stateless_uniform([batch_size], key, 0, below, tf.int32, alg="philox")
+            return tf.random.stateless_uniform([batch_size], key, 0, below, kind, alg="philox")
 
         position, turn = draw(0, end_of[-1]), tf.gather(turns, draw(1, len(turns)))
         image = tf.searchsorted(end_of, position, side="right")
-        position -= tf.gather(tf.concat([[0], end_of], 0), image)  # among those of its image
+        position -= tf.gather(tf.pad(end_of, [[1, 0]]), image)  # among those of its image
         row_count = tf.gather(row_count_of, image)
         top, left = position // row_count, position % row_count
         start, width = tf.gather(start_of, image), tf.gather(width_of, image)
         hr_place = (start * scale**2, width * scale, top * scale, left * scale)
         return (
-            _look_up(lr_row, _addresses(start, width, top, left, turn, patch)),
-            _look_up(hr_row, _addresses(*hr_place, turn, hr_patch)),
+            _look_up(lr_pixels, _addresses(start, width, top, left, turn, patch)),
+            _look_up(hr_pixels, _addresses(*hr_place, turn, hr_patch)),
         )
 
     numbers = tf.data.Dataset.counter(first_batch)
@@ -118,23 +124,17 @@ def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def _one_row(images: Sequence[np.ndarray], rounding: bool = True) -> np.ndarray:
-    """Lay the pixels of all images into one row `[n, c]`, in 0 to 255."""
-    levels = [quantise(i, np.uint8) if rounding else i * np.float32(255) for i in images]
-    return np.concatenate([level.reshape(-1, level.shape[-1]) for level in levels])
-
-
 def _addresses(start, width, top, left, turn, side: int) -> tf.Tensor:
     """Return where the pixels of n turned crops lie in the row of all pixels: `[n, side, side]`."""
     transpose, row_step, column_step = tf.unstack(turn, axis=1)
     # A reversed axis begins at its far end.
-    top += (side - 1) * tf.cast(row_step < 0, tf.int32)
-    left += (side - 1) * tf.cast(column_step < 0, tf.int32)
+    top += (side - 1) * tf.cast(row_step < 0, turn.dtype)
+    left += (side - 1) * tf.cast(column_step < 0, turn.dtype)
     first = start + top * width + left
     next_row, next_column = row_step * width, column_step
     down = tf.where(transpose == 1, next_column, next_row)
     right = tf.where(transpose == 1, next_row, next_column)
-    steps = tf.range(side)
+    steps = tf.range(side, dtype=turn.dtype)
     rows, columns = (down[:, None] * steps)[:, :, None], (right[:, None] * steps)[:, None, :]
     return first[:, None, None] + rows + columns
 

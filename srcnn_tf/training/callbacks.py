@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -93,7 +93,7 @@ class Checkpoints(_OfRun):
     `best` has the averaged weights of the best epoch, once there is one.
 
     Args:
-        run: goes on where the folder's run stands, if there is one.
+        run: goes on where the folder's run stands, if there is one, and with what its "auto" chose.
         recorder: has the weights of the best epoch.
         folder: where to save; made if it is not there.
         about: what else the run depends on, as JSON; of image sets, by name, the digests alone.
@@ -112,6 +112,9 @@ class Checkpoints(_OfRun):
             raise FileExistsError(f"{folder} holds a run: pass resume=True, or another folder")
         self.saved = read_progress(folder)
         if self.saved:
+            before = self.saved["recipe"]
+            auto = [name for name in before if getattr(run.recipe, name, None) == "auto"]
+            run.recipe = replace(run.recipe, **{name: before[name] for name in auto})
             self._check_same()
             run.history = self.saved["history"]
             run.step = run.history.step[-1]
@@ -143,20 +146,21 @@ class Checkpoints(_OfRun):
 
     def on_epoch_end(self, epoch, logs=None):
         """Save the epoch under names of its own, then make them the run's in one move."""
-        before = self.saved
+        best = self.run.history.best == epoch
+        if best:
+            self.best.set_weights(self.recorder.ema_weights)
+        if not self.model.distribute_strategy.extended.should_checkpoint:
+            return  # of several machines, one writes
         self.saved = {
             "recipe": recipe_as_json(self.run.recipe),
             "about": self.about,
             "history": asdict(self.run.history),
             "last": f"last-{epoch}.weights.h5",
-            "best": f"best-{epoch}.weights.h5",
+            "best": f"best-{epoch}.weights.h5" if best else self.saved["best"],
         }
         write_weights(self.folder / self.saved["last"], self.model)
-        if self.run.history.best == epoch:
-            self.best.set_weights(self.recorder.ema_weights)
+        if best:
             write_weights(self.folder / self.saved["best"], self.best)
-        else:
-            self.saved["best"] = before["best"]
         text = json.dumps(self.saved, indent=1)
         write_file(self.folder / PROGRESS, text.encode(), overwrite=True)
         for name in ("last", "best"):  # those too that a full disk has left without a record

@@ -4,6 +4,7 @@ Random crops that never repeat, PSNR on held-out training images, averaged weigh
 survive a kill.
 """
 
+import json
 import math
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.images.pixels import as_float, check_sides
+from srcnn_tf.images.pixels import as_array, as_float, check_sides
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.layers import BicubicUpsampling
 from srcnn_tf.metrics import PSNR, Protocol, mse
@@ -35,7 +36,9 @@ from srcnn_tf.training.callbacks import (
     Run,
     Stopping,
 )
-from srcnn_tf.training.recipe import History, Recipe
+from srcnn_tf.training.devices import check_same, together
+from srcnn_tf.training.recipe import History, Recipe, recipe_as_json
+from srcnn_tf.training.timing import settled
 
 _VALIDATION_SIDE = 192
 _TELLING_MSE = 0.5  # of bicubic interpolation, in squared grey levels: rounding makes up to 0.33
@@ -65,11 +68,10 @@ def split_validation(
             f"cannot hold out one in {every} of {len(images)} images: give at least "
             f"{max(every, 2)}, of which one is not trained on"
         )
+    contents = lambda image: (np.shape(image), hash(np.asarray(image).tobytes()))  # noqa: E731
     held_out = list(images[every - 1 :: every])
-    train = [
-        image for image in images if not any(np.array_equal(image, other) for other in held_out)
-    ]
-    return train, held_out
+    seen = {contents(image) for image in held_out}
+    return [image for image in images if contents(image) not in seen], held_out
 
 
 def fit(
@@ -117,6 +119,7 @@ def fit(
             something else, or is damaged.
         FileExistsError: `folder` holds a run and `resume` is false.
         FloatingPointError: the loss became NaN or infinite.
+        ConnectionError: of several workers one is lost.
         KeyboardInterrupt: Ctrl-C, or a notebook's stop button. What `folder` holds stays whole
             whatever is raised.
         OSError: a checkpoint cannot be written: the disk is full, for one.
@@ -125,7 +128,7 @@ def fit(
     """
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
-    _check_replicas(replicas, recipe)
+    _check_devices(strategy, recipe)
     trained = _after_interpolation(model) if recipe.scales else model
     scales = tuple(recipe.scales or [scale_of(model)])
     with tempfile.TemporaryDirectory() as scratch:
@@ -134,6 +137,7 @@ def fit(
         place = Path(scratch if folder is None else folder)
         about = {**(about or {}), **getattr(model, "about", {})}
         checkpoints = Checkpoints(run, recorder, place, about, resume)
+        check_same(strategy, json.dumps([recipe_as_json(run.recipe), checkpoints.about, run.step]))
         channels = model.input_shape[-1]
         batches = _batches(train_images, scales, channels, recipe, run.step)
         names = names or [f"number {n}" for n in range(1, len(validation_images) + 1)]
@@ -144,12 +148,13 @@ def fit(
                 raise ValueError(f"hold out more: {replicas} devices share the validation images")
             print(f"{replicas} devices validate on {shared} of {len(inputs)} images, evenly shared")
             inputs, hr_images = inputs[:shared], hr_images[:shared]
-        parts = [PSNR(Protocol(border=max(scales)), most=_HIGHEST_PSNR)]
-        if recipe.scales:
-            parts += [_PSNRAt(scales, scale) for scale in scales]
+        run.recipe = recipe = settled(run.recipe, trained, batches, _optimizer)
         with strategy.scope():
+            parts = [PSNR(Protocol(border=max(scales)), most=_HIGHEST_PSNR)]
+            parts += [_PSNRAt(scales, scale) for scale in recipe.scales or ()]
+            jit_compile: Any = "auto" if recipe.jit_compile is None else recipe.jit_compile
             optimizer = _optimizer(trained, recipe)
-            trained.compile(optimizer, recipe.loss, metrics=parts, jit_compile=recipe.jit_compile)
+            trained.compile(optimizer, recipe.loss, metrics=parts, jit_compile=jit_compile)
             checkpoints.restore(trained)
         # Outermost first: when the recorder sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
@@ -160,7 +165,7 @@ def fit(
         if recipe.steps:
             epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
         precision = Precision(run, trained)
-        with stopping.interrupts_noted(), precision.restored():
+        with stopping.interrupts_noted(), precision.restored(), together():
             trained.fit(
                 batches,
                 validation_data=steady(tf.data.Dataset.from_tensors((inputs, hr_images))),
@@ -175,7 +180,10 @@ def fit(
     return run.history
 
 
-def _check_replicas(replicas: int, recipe: Recipe) -> None:
+def _check_devices(strategy: tf.distribute.Strategy, recipe: Recipe) -> None:
+    replicas = strategy.num_replicas_in_sync
+    if recipe.minutes and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError("several machines train for steps, not for minutes: their clocks differ")
     if recipe.batch_size % replicas:
         raise ValueError(
             f"batch_size is {recipe.batch_size}: {replicas} devices share each batch, so it must "
@@ -259,7 +267,7 @@ def _validation_batch(
     names: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
-    images = [as_float(image) for image in images]
+    images = [as_array(image) for image in images]
     check_sides(images, recipe.hr_patch, names, "validation images")
     side = min(_VALIDATION_SIDE, *(min(image.shape[:2]) for image in images))
     if recipe.scales:
@@ -268,7 +276,7 @@ def _validation_batch(
     blank: list[str] = []
     for name, image in zip(names, images, strict=True):
         top, left = ((length - side) // 2 for length in image.shape[:2])
-        crop = image[top : top + side, left : left + side]
+        crop = as_float(image[top : top + side, left : left + side])
         lr_image, hr_image = image_pair(crop, min(scales), channels)
         interpolated = resize(lr_image, hr_image.shape[:2])
         if mse(hr_image, interpolated, Protocol(border=min(scales))) > _TELLING_MSE:

@@ -65,9 +65,10 @@ class Recipe:
         seed: of the crops. (The weights' seed belongs to the model's builder.)
         precision: "float32", or "mixed": layers compute in bfloat16, the last one, all weights and
             the loss stay in float32. For residual networks: layers that carry the image itself, as
-            SRCNN's and FSRCNN's do, would round it.
-        jit_compile: as in `model.compile`: "auto" uses XLA where there is a GPU. What it does to
-            a step on a CPU, `speed/steps.py` measures.
+            SRCNN's and FSRCNN's do, would round it. "auto" times both at the start of the run.
+        jit_compile: whether XLA compiles the steps. None leaves it to Keras, which does so where
+            there is one GPU; "auto" times both at the start of the run. A run that is resumed goes
+            on with what "auto" chose. `speed/steps.py` measures what either does.
 
     Raises:
         ValueError: an unknown name, or a number out of its range.
@@ -94,8 +95,8 @@ class Recipe:
     steps_per_epoch: int = held(100, check_number, whole=True, least=1)
     patience: int | None = held(None, check_number, whole=True, optional=True, least=1)
     seed: int = held(0, check_number, whole=True, least=0, most=LARGEST_SEED)
-    precision: str = held("float32", check_choice, known=("float32", "mixed"))
-    jit_compile: bool | str = held("auto", check_choice, known=(True, False, "auto"))
+    precision: str = held("float32", check_choice, known=("float32", "mixed", "auto"))
+    jit_compile: bool | str | None = held(None, check_choice, known=(None, True, False, "auto"))
 
     def __post_init__(self):
         if (self.steps is None) == (self.minutes is None):
