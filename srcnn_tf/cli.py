@@ -161,7 +161,7 @@ def _add_train(commands) -> None:
         "--out", required=True, type=_path, help="folder for weights, card and checkpoints"
     )
     parser.add_argument(
-        "--channels", type=int, choices=(1, 3), default=1, help="1: luma (default), 3: RGB"
+        "--channels", type=int, choices=(1, 3), help="1: luma, 3: RGB (default: MODEL's own)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of crops and weights (default: 0)")
     parser.add_argument("--start", choices=("bicubic", "random"), default="bicubic")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from srcnn_tf.ranges import check_number, check_seed
+from srcnn_tf.ranges import check_choice, check_number, check_seed
 
 VGG_WEIGHTS = ("imagenet", "random")
 
@@ -39,16 +39,17 @@ class Charbonnier(keras.losses.Loss):
 
 
 def vgg_features(
-    layer: str = "block2_conv2", weights: str = "imagenet", seed: int = 0
+    layer: str = "block2_conv2", weights: str = "imagenet", seed: int = 0, depth: int = 16
 ) -> keras.Model:
-    """Build VGG16 up to one of its layers, for images as this course has them.
+    """Build VGG16 or VGG19 up to one of its layers, for images as this course has them.
 
     Args:
-        layer: a convolution or pooling of VGG16; "block2_conv2" with its ReLU is the literature's
-            relu2_2.
-        weights: "imagenet", which Keras keeps in its cache and fetches once (59 MB), or "random":
-            the same layers with He's start, which have never seen a photograph.
+        layer: a convolution or pooling; "block2_conv2" with its ReLU is the literature's relu2_2,
+            and in VGG19 SRGAN's φ2,2; "block5_conv4", which VGG19 alone has, is its φ5,4.
+        weights: "imagenet", which Keras keeps in its cache and fetches once (59 MB, or 80), or
+            "random": the same layers with He's start, which have never seen a photograph.
         seed: of the random weights.
+        depth: 16 or 19.
 
     Returns:
         A frozen model from `[n, h, w, 1 or 3]`, luma or RGB in [0, 1], to the layer's feature
@@ -60,15 +61,16 @@ def vgg_features(
         ConnectionError: the ImageNet weights are not in Keras's cache and cannot be fetched.
 
     Reference: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
-    Recognition", ICLR 2015, configuration D. Derived in lesson 07.
+    Recognition", ICLR 2015, configurations D and E. Derived in lesson 07.
     """
     if weights not in VGG_WEIGHTS:
         raise ValueError(f"unknown weights {weights!r}: choose {' or '.join(VGG_WEIGHTS)}")
     check_seed(seed)
-    vgg = _vgg16(weights)
+    check_choice("depth of VGG", depth, (16, 19))
+    vgg = _vgg(depth, weights)
     names = [part.name for part in vgg.layers[1:]]
     if layer not in names:
-        raise ValueError(f"VGG16 has no layer {layer!r}; it has {', '.join(names)}")
+        raise ValueError(f"VGG{depth} has no layer {layer!r}; it has {', '.join(names)}")
     if weights == "random":
         start = keras.initializers.HeNormal(seed)
         for part in vgg.layers:
@@ -76,27 +78,28 @@ def vgg_features(
                 kernel.assign(start.clone()(kernel.shape))
     images = keras.Input((None, None, None))
     features = keras.Model(vgg.input, vgg.get_layer(layer).output)(_Preprocessing()(images))
-    model = keras.Model(images, features, name=f"vgg16_{layer}")
+    model = keras.Model(images, features, name=f"vgg{depth}_{layer}")
     model.trainable = False
     return model
 
 
-def _vgg16(weights: str) -> keras.Model:
+def _vgg(depth: int, weights: str) -> keras.Model:
+    vgg = keras.applications.VGG16 if depth == 16 else keras.applications.VGG19
     if weights == "random":
-        return keras.applications.VGG16(include_top=False, weights=None)
+        return vgg(include_top=False, weights=None)
     try:
-        return keras.applications.VGG16(include_top=False, weights="imagenet")
+        return vgg(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises no narrower class
         raise ConnectionError(
-            f"VGG16's ImageNet weights are not in Keras's cache and cannot be fetched ({error}). "
-            'Connect to the network once, or pass weights="random" for features that no '
-            "photograph has shaped"
+            f"VGG{depth}'s ImageNet weights are not in Keras's cache and cannot be fetched "
+            f'({error}). Connect to the network once, or pass weights="random" for features that '
+            "no photograph has shaped"
         ) from error
 
 
 @keras.saving.register_keras_serializable("srcnn_tf")
 class _Preprocessing(keras.layers.Layer):
-    """Turn luma or RGB in [0, 1] into what VGG16 was trained on."""
+    """Turn luma or RGB in [0, 1] into what VGG16 and VGG19 were trained on."""
 
     def call(self, images):
         if images.shape[-1] == 1:
@@ -118,9 +121,10 @@ class PerceptualLoss(keras.losses.Loss):
     Args:
         vgg_weight: λ, at least 0.
         mse_weight: at least 0; 0 leaves the VGG term alone.
-        layer: see `vgg_features`, as the next two.
+        layer: see `vgg_features`, as the next three.
         weights: "imagenet" or "random".
         seed: of the random weights.
+        depth: 16 or 19, VGG's.
         name: of the loss.
         **kwargs: `reduction` and `dtype`, as for any Keras loss.
 
@@ -139,6 +143,7 @@ class PerceptualLoss(keras.losses.Loss):
         layer: str = "block2_conv2",
         weights: str = "imagenet",
         seed: int = 0,
+        depth: int = 16,
         name: str = "perceptual_loss",
         **kwargs,
     ):
@@ -148,8 +153,8 @@ class PerceptualLoss(keras.losses.Loss):
         if not vgg_weight + mse_weight:
             raise ValueError("vgg_weight and mse_weight are 0: one must be above 0")
         self.vgg_weight, self.mse_weight = vgg_weight, mse_weight
-        self.layer, self.weights, self.seed = layer, weights, seed
-        self.features = vgg_features(layer, weights, seed)
+        self.layer, self.weights, self.seed, self.depth = layer, weights, seed, depth
+        self.features = vgg_features(layer, weights, seed, depth)
 
     def call(self, y_true, y_pred):
         """Return one value for each image: `[n, h, w, c]` twice to `[n]`."""
@@ -158,5 +163,5 @@ class PerceptualLoss(keras.losses.Loss):
         return self.mse_weight * pixels + self.vgg_weight * ops.mean(distance, axis=(1, 2, 3))
 
     def get_config(self):
-        names = ("vgg_weight", "mse_weight", "layer", "weights", "seed")
+        names = ("vgg_weight", "mse_weight", "layer", "weights", "seed", "depth")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -22,6 +22,7 @@ from srcnn_tf.images.pixels import check_sides, quantise
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build
+from srcnn_tf.networks import find
 from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair
@@ -43,7 +44,7 @@ def train(
     folder: str | Path,
     start: str = "bicubic",
     resume: bool = False,
-    channels: int = 1,
+    channels: int | None = None,
     tensorboard: bool = False,
 ) -> History:
     """Train a network; write its weights, its card and two figures.
@@ -62,7 +63,7 @@ def train(
         folder: where to write; made if it is not there.
         start: "bicubic" or "random".
         resume: go on with the run in `folder`, if there is one.
-        channels: 1 for luma, 3 for RGB.
+        channels: 1 for luma, 3 for RGB; None for what the table has.
         tensorboard: write a log for TensorBoard too, into `NAME-xSCALE-log/`.
 
     Returns:
@@ -77,6 +78,7 @@ def train(
     """
     if tensorboard and not find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed: pip install tensorboard")
+    channels = find(name).channels if channels is None else channels
     with strategy(one=bool(recipe.scales)).scope():
         model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
     folder, files = Path(folder), stem(name, scale)

@@ -22,8 +22,8 @@ class Network:
         name: as the command line and the weights' files call it.
         builder: the function of `models` that builds it.
         arguments: what that function is called with.
-        parameters: trainable numbers of the network for luma, as its paper has them with biases
-            and slopes.
+        channels: 1 for luma, 3 for RGB, where none are asked for.
+        parameters: trainable numbers of the network, as its paper has them with biases and slopes.
         data: the image sets that it trains on.
         recipes: scale to the fields of its `training.Recipe`.
         floors: scale to image set to the PSNR in dB, on luma under the protocol, that its shipped
@@ -34,6 +34,7 @@ class Network:
     name: str
     builder: str
     arguments: Mapping[str, Any]
+    channels: int
     parameters: int
     data: tuple[str, ...]
     recipes: Mapping[int, Mapping[str, Any]]
@@ -93,6 +94,7 @@ def _network(name: str, entry: dict, table: dict) -> Network:
         name=name,
         builder=entry["builder"],
         arguments=entry.get("arguments", {}),
+        channels=entry.get("channels", 1),
         parameters=entry["parameters"],
         data=tuple(entry.get("data", table["data"])),
         recipes={s: common | part["recipe"] for s, part in scales.items() if "recipe" in part},

@@ -199,7 +199,7 @@ def to_json(about: str, outcomes: Sequence[Outcome]) -> str:
 
 
 def _rounded(history: training.History) -> dict[str, list[float]]:
-    curves = {key: each for key, each in asdict(history).items() if key != "psnr_of"}
+    curves = {key: each for key, each in asdict(history).items() if isinstance(each, list)}
     return {key: [float(f"{v:.5g}") for v in each] for key, each in curves.items()}
 
 

@@ -22,8 +22,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srcnn_tf.models import srcnn
+from srcnn_tf.models import discriminator, srcnn
 from srcnn_tf.training import Recipe, fit
+from srcnn_tf.training.adversarial import Adversarial
 from srcnn_tf.training.devices import strategy
 
 images = [np.random.default_rng(i).random((40, 40, 1)).astype(np.float32) for i in range(8)]
@@ -54,6 +55,11 @@ for wrong, held_out in (({"batch_size": 7}, 4), ({"scales": (2, 4)}, 4), ({}, 1)
         run(2, Recipe(steps=4, **{**common, **wrong}), held_out)
     except ValueError as error:
         refused.append(str(error))
+try:
+    with strategy().scope():
+        Adversarial(srcnn(2), discriminator(None, width=1, dense=1, channels=1))
+except ValueError as error:
+    refused.append(str(error))
 print(json.dumps({"adam": adams, "sgd": sgds, "refused": refused}))
 """
 
@@ -98,9 +104,10 @@ def test_two_devices_train_as_one_does_also_when_they_resume(told, name):
 
 
 def test_what_two_devices_cannot_do_is_refused_or_said(told):
-    odd, scales, alone = told["refused"]
+    odd, scales, alone, players = told["refused"]
     assert "batch_size is 7: 2 devices share each batch, so it must be a multiple of 2" in odd
     assert "several scales train on one device, not on 2" in scales
+    assert "two players train on one device" in players
     assert "hold out more: 2 devices share the validation images" in alone
     assert "2 devices validate on 4 of 5 images, evenly shared" in told["printed"]
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from skimage.metrics import structural_similarity
 
 from srcnn_tf.images import quantise, resize, rgb_to_ycbcr
-from srcnn_tf.metrics import MSE, PSNR, SSIM, Protocol, evaluate, mse, psnr, ssim
+from srcnn_tf.metrics import MSE, PSNR, SSIM, Detail, Protocol, detail, evaluate, mse, psnr, ssim
 from srcnn_tf.pairs import evaluation_pairs
 
 
@@ -73,7 +73,25 @@ def test_ssim_is_scikit_images(photographs):
     assert float(ssim(*photographs, Protocol(2))) == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize(("metric", "function"), [(PSNR, psnr), (SSIM, ssim), (MSE, mse)])
+def test_detail_is_the_power_of_short_waves_as_a_share_of_the_truths(photographs):
+    hr_image, noisy = photographs
+    assert float(detail(hr_image, hr_image, Protocol(0))) == pytest.approx(1)
+    assert float(detail(hr_image, noisy, Protocol(0))) > 1.02
+    x = np.arange(160)
+
+    def wave(length, height):
+        row = 0.5 + height * np.sin(2 * np.pi * x / length)
+        return np.repeat(row[None, :, None], 20, axis=0).astype(np.float32)
+
+    # A mean over 9 leaves sin(9πf) / 9 sin(πf) of a wave: 0.51 at 1/15, 0.11 at 1/4.
+    share = float(detail(wave(4, 0.2), wave(15, 0.2), Protocol(0)))
+    assert share == pytest.approx((0.49 / 0.89) ** 2, rel=0.1)
+    assert float(detail(wave(4, 0.2), wave(160, 0.4), Protocol(8))) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("metric", "function"), [(PSNR, psnr), (SSIM, ssim), (MSE, mse), (Detail, detail)]
+)
 def test_keras_metrics_average_over_images_and_survive_their_config(photographs, metric, function):
     hr_image, sr_image = photographs
     truth = np.stack([hr_image, hr_image, hr_image])
@@ -85,13 +103,15 @@ def test_keras_metrics_average_over_images_and_survive_their_config(photographs,
     assert float(made.result()) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("metric", [PSNR, SSIM, MSE])
+@pytest.mark.parametrize("metric", [PSNR, SSIM, MSE, Detail])
 def test_keras_metrics_compile_under_xla(metric):
     model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(3, 1)])
     model.compile(loss="mse", metrics=[metric(Protocol(2))], jit_compile=True)
     images = np.random.default_rng(0).random((2, 24, 24, 3)).astype(np.float32)
     scores = model.evaluate(images, images, verbose=0, return_dict=True)
-    expected = {PSNR: psnr, SSIM: ssim, MSE: mse}[metric](images, model(images), Protocol(2))
+    expected = {PSNR: psnr, SSIM: ssim, MSE: mse, Detail: detail}[metric](
+        images, model(images), Protocol(2)
+    )
     assert scores[metric(Protocol(2)).name] == pytest.approx(np.mean(expected), rel=1e-4)
 
 

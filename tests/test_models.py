@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from srcnn_tf import models
 from srcnn_tf.models import STARTS, build
-from srcnn_tf.networks import find, networks
+from srcnn_tf.networks import networks
 
 NAMES = list(networks())
+# Of the deep networks shallow ones will do, in a part of the compiler's time.
+SHALLOW = {"vdsr": {"depth": 5}, "srresnet": {"blocks": 2, "width": 8}}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,7 +25,8 @@ def test_parameters_are_the_papers(name):
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_seed_decides_the_weights(name, start):
-    one, same, other = (build(name, 2, start=start, seed=n).get_weights() for n in (1, 1, 2))
+    options = {"start": start, **SHALLOW.get(name, {})}
+    one, same, other = (build(name, 2, seed=n, **options).get_weights() for n in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -32,7 +35,7 @@ def test_seed_decides_the_weights(name, start):
 @pytest.mark.parametrize("name", NAMES)
 def test_any_image_size_comes_out_enlarged_under_xla(name, channels):
     scale = 3
-    model = build(name, scale, channels=channels)
+    model = build(name, scale, channels=channels, **SHALLOW.get(name, {}))
     compiled = tf.function(lambda x: model(x, training=False), jit_compile=True)
     for height, width in ((1, 1), (5, 8), (17, 3)):
         images = np.random.default_rng(0).random((2, height, width, channels), np.float32)
@@ -50,9 +53,7 @@ FROM = [*((name, "bicubic") for name in NAMES), *((n, "random") for n in BUILDER
 
 @pytest.mark.parametrize(("name", "start"), FROM)
 def test_every_weight_learns_under_xla(name, start):
-    # A shallow VDSR will do, in a quarter of the compiler's time.
-    shallow = {"depth": 5} if find(name).builder == "vdsr" else {}
-    model = build(name, 2, start=start, **shallow)
+    model = build(name, 2, channels=1, start=start, **SHALLOW.get(name, {}))
     generator = np.random.default_rng(0)
     lr_images, hr_images = (generator.random((4, n, n, 1), np.float32) for n in (8, 16))
     before = model.get_weights()

@@ -49,11 +49,25 @@ def test_train_refuses_a_network_without_a_recipe(monkeypatch, tmp_path, capsys)
     assert not (tmp_path / "out").exists()
 
 
+def test_channels_are_the_networks_own_where_none_are_asked_for(monkeypatch, tmp_path):
+    built = []
+
+    def fit(model, *args, **options):
+        built.append(model)
+        raise ValueError("that will do")
+
+    monkeypatch.setattr("srcnn_tf.making.fit", fit)
+    for name, words in (("srresnet", []), ("srresnet", ["--channels", "1"]), ("fsrcnn", [])):
+        scale = ["--scale", "4", "--data", "samples"]
+        assert cli.main(["train", name, *scale, *words, "--out", str(tmp_path)]) == 2
+    assert [model.input_shape[-1] for model in built] == [3, 1, 1]
+
+
 def test_each_recipe_is_what_the_networks_were_trained_by():
     """Facts of the table that the cards confirm elsewhere: crops of the papers' sizes, rates."""
     patches = {
         name: [networks.find(name).recipe(scale)["hr_patch"] for scale in (2, 3, 4)]
-        for name in networks.networks()
+        for name in ("fsrcnn", "fsrcnn-s", "srcnn-9-1-5", "srcnn-9-5-5")
     }
     assert patches["fsrcnn"] == patches["fsrcnn-s"] == [32, 48, 64]  # 16 LR pixels
     assert patches["srcnn-9-1-5"] == patches["srcnn-9-5-5"] == [32, 33, 32]  # 33 HR pixels

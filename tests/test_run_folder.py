@@ -113,3 +113,6 @@ def test_sound_progress_is_read(tmp_path):
     scales = SOUND["history"] | {"psnr_of": {"x2": [31.0], "x3": [29.0]}}
     (tmp_path / "progress.json").write_text(json.dumps(SOUND | {"history": scales}))
     assert load_history(tmp_path).psnr_of["x3"] == [29.0]
+    players = SOUND["history"] | {"adversarial": {"d_hr": [0.6]}}
+    (tmp_path / "progress.json").write_text(json.dumps(SOUND | {"history": players}))
+    assert load_history(tmp_path).adversarial == {"d_hr": [0.6]}

@@ -57,7 +57,8 @@ def bicubic():
 # -- tiles ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n in networks() if n != "vdsr"])  # test_vdsr has its own
+# test_vdsr and test_srresnet have their own.
+@pytest.mark.parametrize("name", [n for n in networks() if n not in ("vdsr", "srresnet")])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_tiles_leave_no_trace(photograph, name, scale):
     model = shaken(build(name, scale))

@@ -9,6 +9,8 @@ import keras
 from srcnn_tf.models.bicubic_start import STARTS
 from srcnn_tf.models.fsrcnn import fsrcnn
 from srcnn_tf.models.srcnn import srcnn
+from srcnn_tf.models.srgan import discriminator
+from srcnn_tf.models.srresnet import srresnet
 from srcnn_tf.models.vdsr import vdsr
 from srcnn_tf.networks import find
 
@@ -28,4 +30,5 @@ def build(name: str, scale: int, **options) -> keras.Model:
     12809
     """
     network = find(name)
-    return globals()[network.builder](scale, **{**network.arguments, **options})
+    own = {"channels": network.channels, **network.arguments}
+    return globals()[network.builder](scale, **{**own, **options})

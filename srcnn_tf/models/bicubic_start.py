@@ -8,6 +8,7 @@ shift flat areas.
 """
 
 import numpy as np
+from keras import initializers, layers
 
 from srcnn_tf.images.resizing import resize_weights
 from srcnn_tf.ranges import check_choice, check_seed
@@ -18,6 +19,9 @@ STARTS = ("bicubic", "random")
 # Keeps the image's own feature map above zero, where ReLU passes it unchanged: bicubic
 # interpolation undershoots, by at most 0.28 for an image in [0, 1].
 LIFT = 0.5
+
+# Where PReLU's slopes start: He et al., "Delving Deep into Rectifiers", 2015, section 2.1.
+SLOPE = 0.25
 
 
 def check_arguments(scale: int, channels: int, start: str, seed: int) -> None:
@@ -34,9 +38,14 @@ def numbered(name: str, count: int) -> list[str]:
     return [name] if count == 1 else [f"{name}_{i + 1}" for i in range(count)]
 
 
+def prelu(name: str) -> layers.PReLU:
+    """Make a PReLU with one slope for each feature map, whatever the size of the images."""
+    return layers.PReLU(initializers.Constant(SLOPE), shared_axes=[1, 2], name=name)
+
+
 def he_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw a kernel as He et al. start it (2015, section 2.2)."""
-    return generator.normal(0, np.sqrt(2 / np.prod(shape[:3])), shape)
+    """Draw the kernel of a convolution or dense layer as He et al. start it (2015, section 2.2)."""
+    return generator.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape)
 
 
 def carrying_image(kernel: np.ndarray, channels: int) -> np.ndarray:

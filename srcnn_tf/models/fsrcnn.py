@@ -2,14 +2,11 @@
 
 import keras
 import numpy as np
-from keras import initializers, layers
+from keras import layers
 
 from srcnn_tf.layers import Deconvolution
 from srcnn_tf.models import bicubic_start
 from srcnn_tf.ranges import check_number
-
-# Where PReLU's slopes start: He et al., "Delving Deep into Rectifiers", 2015, section 2.1.
-SLOPE = 0.25
 
 
 def fsrcnn(
@@ -52,8 +49,7 @@ def fsrcnn(
     parts += [("expanding", d, 1)]
     for name, n, f in parts:
         model.add(layers.Conv2D(n, f, padding="same", name=name))
-        slopes = initializers.Constant(SLOPE)
-        model.add(layers.PReLU(slopes, shared_axes=[1, 2], name=f"{name}_prelu"))
+        model.add(bicubic_start.prelu(f"{name}_prelu"))
     model.add(Deconvolution(channels, 9, scale, name="deconvolution"))
 
     generator = np.random.default_rng(seed)

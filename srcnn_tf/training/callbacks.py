@@ -82,6 +82,9 @@ class Recorder(_OfRun):
         history.psnr.append(float(logs["val_psnr"]))
         for name in (f"x{scale}" for scale in self.run.recipe.scales or ()):
             history.psnr_of.setdefault(name, []).append(float(logs[f"val_psnr_{name}"]))
+        for name in getattr(self.model, "curves", ()):
+            curve = history.adversarial.setdefault(name.removeprefix("val_"), [])
+            curve.append(float(logs[name]))
 
 
 class Checkpoints(_OfRun):
@@ -133,7 +136,8 @@ class Checkpoints(_OfRun):
             ValueError: a checkpoint is missing or damaged.
         """
         # The weights file of a compiled model would hold its optimizer too.
-        self.best = type(model).from_config(model.get_config())
+        plain = keras.Model(model.inputs, model.outputs, name=model.name)
+        self.best = keras.Model.from_config(plain.get_config())
         model.optimizer.build(model.trainable_variables)
         if self.saved:
             for each, name in ((self.best, "best"), (model, "last")):
@@ -206,8 +210,10 @@ class Precision(_OfRun):
 
     def __init__(self, run: Run, model: keras.Model):
         super().__init__(run)
-        weighted = [layer for layer in model.layers if layer.weights]
-        self.layers = weighted[:-1] if run.recipe.precision == "mixed" else []
+        self.layers: list[keras.Layer] = []
+        if run.recipe.precision == "mixed":
+            for player in (model, getattr(model, "discriminator", model)):
+                self.layers += [layer for layer in player.layers if layer.weights][:-1]
 
     def _compute_in(self, policy: str) -> None:
         for layer in self.layers:

@@ -95,7 +95,8 @@ def fit(
     than the epoch it falls into.
 
     Args:
-        model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`; compiled anew here.
+        model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`; compiled anew here. Or an
+            `adversarial.Adversarial` of such a model, which keeps the last epoch's weights.
         train_images: photographs `[H, W, c']` in [0, 1].
         validation_images: training images that are held out, never test images. A centre crop
             of each is scored after every epoch, under the protocol; all crops are as large as
@@ -134,7 +135,8 @@ def fit(
         run = Run(recipe)
         recorder, stopping = Recorder(run), Stopping(run)
         place = Path(scratch if folder is None else folder)
-        checkpoints = Checkpoints(run, recorder, place, about or {}, resume)
+        about = {**(about or {}), **getattr(model, "about", {})}
+        checkpoints = Checkpoints(run, recorder, place, about, resume)
         check_same(strategy, json.dumps([recipe_as_json(run.recipe), checkpoints.about, run.step]))
         channels = model.input_shape[-1]
         batches = _batches(train_images, scales, channels, recipe, run.step)
@@ -197,10 +199,10 @@ def _check_devices(strategy: tf.distribute.Strategy, recipe: Recipe) -> None:
 def _after_interpolation(model: keras.Model) -> keras.Model:
     """Return what comes after a model's first layer, which enlarges: the same for every scale."""
     first, *rest = (it for it in model.layers if not isinstance(it, keras.layers.InputLayer))
-    if not isinstance(first, BicubicUpsampling):
+    if not isinstance(first, BicubicUpsampling) or hasattr(model, "discriminator"):
         raise ValueError(
             f"the model {model.name!r} does not begin with BicubicUpsampling, so that its weights "
-            "fit one scale only: leave `scales` of the recipe at None"
+            "fit one scale only, or is adversarial: leave `scales` of the recipe at None"
         )
     if isinstance(model, keras.Sequential):
         shape = (None, None, model.input_shape[-1])

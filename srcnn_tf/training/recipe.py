@@ -142,6 +142,9 @@ class History:
         loss: training loss, mean over the epoch.
         psnr: validation PSNR in dB, of the averaged weights; over all scales of the recipe.
         psnr_of: the same for each scale, "x2" for one, if the recipe has several.
+        adversarial: what `adversarial.Adversarial` logs, by name, if it is what was trained:
+            the losses `content`, `adversarial` and `discriminator`, D's mean probabilities `d_hr`
+            and `d_sr`, and `detail`, of validation (see `metrics.detail`).
     """
 
     step: list[int] = field(default_factory=list)
@@ -149,11 +152,15 @@ class History:
     loss: list[float] = field(default_factory=list)
     psnr: list[float] = field(default_factory=list)
     psnr_of: dict[str, list[float]] = field(default_factory=dict)
+    adversarial: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def best(self) -> int:
-        """The epoch with the highest validation PSNR, counted from 0."""
-        return int(np.argmax(self.psnr))
+        """The epoch with the highest validation PSNR, counted from 0.
+
+        The last one of an adversarial run: PSNR falls while its images become sharper.
+        """
+        return len(self.psnr) - 1 if self.adversarial else int(np.argmax(self.psnr))
 
 
 def recipe_as_json(recipe: Recipe) -> dict:

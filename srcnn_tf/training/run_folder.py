@@ -21,12 +21,14 @@ def write_weights(path: str | Path, model: keras.Model) -> None:
 
     Args:
         path: ends in `.weights.h5`, as Keras's `load_weights` wants it.
-        model: any built model.
+        model: any built model; with an `Adversarial`, its discriminator goes too.
 
     Raises:
         OSError: see `files.write_file`; there is no room for a temporary file of that size.
     """
-    variables = [*model.variables, *getattr(getattr(model, "optimizer", None), "variables", ())]
+    variables = list(model.variables)
+    for name in ("optimizer", "discriminator", "discriminator_optimizer"):
+        variables += getattr(getattr(model, name, None), "variables", ())
     room = _HDF5_BYTES + sum(variable.numpy().nbytes + _HDF5_BYTES for variable in variables)
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch) / "whole.weights.h5"
@@ -60,8 +62,9 @@ def read_progress(folder: Path) -> dict:
     with reading(path):
         saved = json.loads(path.read_text())
         saved["history"] = History(**saved["history"])
-        *curves, of_scales = vars(saved["history"]).values()
-        measured = np.array([*curves, *of_scales.values()])  # raises where lengths differ
+        *curves, of_scales, adversarial = vars(saved["history"]).values()
+        # This raises where lengths differ.
+        measured = np.array([*curves, *of_scales.values(), *adversarial.values()])
         sound = (
             measured.ndim == 2
             and measured.size
