@@ -45,7 +45,7 @@ def mixed_scale_crops(
     Raises:
         ValueError: a batch that cannot be divided among the scales; see also `random_crops`.
 
-    Reference: Kim et al., CVPR 2016 (VDSR), section 4.2.
+    Reference: Kim et al., CVPR 2016 (VDSR): one model for several scales.
     """
     check_seed(seed)
     share, rest = divmod(batch_size, len(scales) or 1)
