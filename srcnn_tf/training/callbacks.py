@@ -46,6 +46,12 @@ class Run:
         return self.recipe.done(self.step, self.seconds)
 
 
+def plain_copy(model: keras.Model) -> keras.Model:
+    """Return a new model of the same graph, uncompiled; of an `Adversarial`, its generator."""
+    plain = keras.Model(model.inputs, model.outputs, name=model.name)
+    return keras.Model.from_config(plain.get_config())
+
+
 class _OfRun(keras.callbacks.Callback):
     def __init__(self, run: Run):
         super().__init__()
@@ -136,8 +142,7 @@ class Checkpoints(_OfRun):
             ValueError: a checkpoint is missing or damaged.
         """
         # The weights file of a compiled model would hold its optimizer too.
-        plain = keras.Model(model.inputs, model.outputs, name=model.name)
-        self.best = keras.Model.from_config(plain.get_config())
+        self.best = plain_copy(model)
         model.optimizer.build(model.trainable_variables)
         if self.saved:
             for each, name in ((self.best, "best"), (model, "last")):

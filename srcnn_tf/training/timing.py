@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from srcnn_tf.environment import without_bfloat16
-from srcnn_tf.training.callbacks import Precision, Run
+from srcnn_tf.training.callbacks import Precision, Run, plain_copy
 from srcnn_tf.training.devices import mean_of_workers
 from srcnn_tf.training.recipe import Recipe
 
@@ -57,7 +57,7 @@ def _seconds_of_a_step(ways: Sequence[Recipe], model, batch, make) -> list[float
     """Return the shortest step of each recipe; infinity where it fails."""
     copies, seconds = [], [math.inf] * len(ways)
     for way in ways:
-        copies.append(copy := type(model).from_config(model.get_config()))
+        copies.append(copy := plain_copy(model))
         copy.compile(make(copy, way), way.loss, jit_compile=bool(way.jit_compile))
         Precision(Run(way), copy).on_train_begin()
     for turn, (place, copy) in product(range(_TURNS + 1), enumerate(copies)):
