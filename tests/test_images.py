@@ -398,9 +398,7 @@ def test_a_jpeg_that_lost_bytes_is_refused_and_a_sound_one_is_not(tmp_path, opti
         (tmp_path / f"{name}.jpg").write_bytes(sound)
         assert read_image(tmp_path / f"{name}.jpg").shape == (120, 160, 3)
     (tmp_path / "lost.jpg").write_bytes(data[:middle] + data[middle + 64 :])
-    with pytest.raises(
-        ValueError, match=r"lost\.jpg cannot be read .*parts of its picture are mis"
-    ):
+    with pytest.raises(ValueError, match=r"lost\.jpg cannot be read .*(end of data|bad Huffman)"):
         read_image(tmp_path / "lost.jpg")
     assert capfd.readouterr().err == ""
 
@@ -412,9 +410,7 @@ def test_a_jpeg_without_an_end_or_of_another_size_than_it_says_is_refused(tmp_pa
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # which others may have set
     for bad in (larger, data[:-2], data[:-40]):
         (tmp_path / "a.jpg").write_bytes(bad)
-        with pytest.raises(
-            ValueError, match=r"a\.jpg cannot be read as an image \((its end|parts)"
-        ):
+        with pytest.raises(ValueError, match=r"a\.jpg cannot be read as an image \(.*[Pp]rematur"):
             read_image(tmp_path / "a.jpg")
 
 

@@ -18,6 +18,7 @@ from test_training import RECIPE, images
 import srcnn_tf
 from srcnn_tf.losses import Charbonnier
 from srcnn_tf.models import build, fsrcnn
+from srcnn_tf.pretrained import stem
 from srcnn_tf.training import fit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +73,8 @@ def test_the_wheel_holds_every_module_weight_and_registry(tmp_path):
     here = {path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py")}
     names = {".".join(("srcnn_tf", *path.parts)).removesuffix(".__init__") for path in here}
     assert {"srcnn_tf", *modules} == names
-    assert len(available) == len(list((PACKAGE / "weights").glob("*.h5")))
+    files = {f"{stem(name, scale)}.weights.h5" for name, scale in available}
+    assert files == {path.name for path in (PACKAGE / "weights").glob("*.h5")}
     for path in PACKAGE.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             assert (place / "srcnn_tf" / path.relative_to(PACKAGE)).is_file(), path
