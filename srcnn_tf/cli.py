@@ -83,32 +83,25 @@ def _add_upscale(commands) -> None:
         "16 bits. The network enlarges the luma; chroma and alpha are interpolated. Colour profile "
         "and dpi are kept, EXIF and text are not.",
     )
-    parser.add_argument("source", metavar="IN", type=_path, help="image file, or folder of them")
-    parser.add_argument(
-        "target",
-        metavar="OUT",
-        type=_path,
-        nargs="?",
-        help="file to write, or folder to write into (default: beside IN, with _x3 or so in its "
-        "name)",
-    )
-    parser.add_argument(
-        "--scale", type=int, choices=SCALES, help="default: 3, or the one that MODEL has"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("source", metavar="IN", type=_path, help="image file, or folder of them")
+    where = "file, or folder, to write into (default: beside IN, with _x3 or so in its name)"
+    add("target", metavar="OUT", type=_path, nargs="?", help=where)
+    add("--scale", type=int, choices=SCALES, help="default: 3, or the one that MODEL has")
+    add(
         "--model",
         default=default_network(),
         help="a shipped network (default: %(default)s), or your own: the folder or .weights.h5 "
         "file that `train` wrote, or a .keras file",
     )
-    parser.add_argument(
+    add(
         "--engine",
         choices=("auto", "tensorflow", "openvino", "onnx"),
         default="auto",
         help="what runs the network (default: auto, OpenVINO where it is installed: pip install "
         "'srcnn-tf[export]')",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    add("--overwrite", action="store_true", help="replace files that are there")
     parser.set_defaults(run=_upscale)
 
 
@@ -145,9 +138,10 @@ def _add_train(commands) -> None:
         help="train a network and write its weights and a card that says how",
         description="Train a network. One training image in ten is held out to validate.",
     )
-    parser.add_argument("model", choices=tuple(networks()))
-    parser.add_argument("--scale", type=int, choices=SCALES, required=True)
-    parser.add_argument(
+    add = parser.add_argument
+    add("model", choices=tuple(networks()))
+    add("--scale", type=int, choices=SCALES, required=True)
+    add(
         "--data",
         nargs="+",
         metavar="SET",
@@ -157,18 +151,12 @@ def _add_train(commands) -> None:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="length in minutes of training (default: 10)")
     length.add_argument("--steps", type=int, help="length in batches")
-    parser.add_argument(
-        "--out", required=True, type=_path, help="folder for weights, card and checkpoints"
-    )
-    parser.add_argument(
-        "--channels", type=int, choices=(1, 3), help="1: luma, 3: RGB (default: MODEL's own)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of crops and weights (default: 0)")
-    parser.add_argument("--start", choices=("bicubic", "random"), default="bicubic")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="log losses and PSNR for TensorBoard, into OUT"
-    )
+    add("--out", required=True, type=_path, help="folder for weights, card and checkpoints")
+    add("--channels", type=int, choices=(1, 3), help="1: luma, 3: RGB (default: MODEL's own)")
+    add("--seed", type=int, default=0, help="of crops and weights (default: 0)")
+    add("--start", choices=("bicubic", "random"), default="bicubic")
+    add("--resume", action="store_true", help="go on with the run in the folder")
+    add("--tensorboard", action="store_true", help="log losses and PSNR for TensorBoard, into OUT")
     parser.set_defaults(run=_train)
 
 
@@ -189,17 +177,8 @@ def _train(options: argparse.Namespace) -> None:
         words = ([word] if Path(word).is_dir() else word.split("+") for word in options.data)
         data = tuple(name for names in words for name in names)
     try:
-        history = train(
-            options.model,
-            options.scale,
-            data,
-            recipe,
-            options.out,
-            options.start,
-            options.resume,
-            options.channels,
-            options.tensorboard,
-        )
+        how = options.start, options.resume, options.channels, options.tensorboard
+        history = train(options.model, options.scale, data, recipe, options.out, *how)
     except KeyboardInterrupt:
         files = stem(options.model, options.scale)
         if load_history(options.out / f"{files}-run").step:
@@ -220,20 +199,17 @@ def _add_benchmark(commands) -> None:
         "multiply-adds per HR pixel and milliseconds per HR megapixel, beside the published "
         "figures and their sources.",
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--models",
         nargs="+",
         help="shipped networks and interpolations (default: all of them); your own networks as for "
         "`upscale`",
     )
-    parser.add_argument(
-        "--sets", nargs="+", default=["set5", "set14"], help="image sets or folders"
-    )
-    parser.add_argument("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
-    parser.add_argument(
-        "--csv", type=_path, metavar="FILE", help="also write the table as CSV, row by row"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    add("--sets", nargs="+", default=["set5", "set14"], help="image sets or folders")
+    add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
+    add("--csv", type=_path, metavar="FILE", help="also write the table as CSV, row by row")
+    add("--overwrite", action="store_true", help="replace FILE if it is there")
     parser.set_defaults(run=_benchmark)
 
 
@@ -266,17 +242,14 @@ def _add_export(commands) -> None:
         description="Write a network, its borders mirrored, as a file that needs no Keras, and a "
         "card. It is run at once, and written only if it agrees with Keras to 0.01 grey levels.",
     )
-    parser.add_argument("model", help="a shipped network, or your own as for `upscale --model`")
-    parser.add_argument("--scale", type=int, choices=SCALES, help="where MODEL has several")
-    parser.add_argument(
-        "--to", choices=("onnx", "openvino", "litert", "saved_model"), required=True
-    )
-    parser.add_argument("--out", required=True, type=_path, help="folder to write into")
-    parser.add_argument(
-        "--size", nargs=2, type=int, metavar=("H", "W"), help="of the LR image (default: any)"
-    )
-    parser.add_argument("--colour", action="store_true", help="RGB in and out, not luma")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    add = parser.add_argument
+    add("model", help="a shipped network, or your own as for `upscale --model`")
+    add("--scale", type=int, choices=SCALES, help="where MODEL has several")
+    add("--to", choices=("onnx", "openvino", "litert", "saved_model"), required=True)
+    add("--out", required=True, type=_path, help="folder to write into")
+    add("--size", nargs=2, type=int, metavar=("H", "W"), help="of the LR image (default: any)")
+    add("--colour", action="store_true", help="RGB in and out, not luma")
+    add("--overwrite", action="store_true", help="replace files that are there")
     parser.set_defaults(run=_export)
 
 

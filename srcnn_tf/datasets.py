@@ -213,13 +213,12 @@ def _request(
 def _reason(error: Exception) -> str:
     if getattr(error, "response", None) is not None:
         return f"the server answered {error.response.status_code}"  # type: ignore[attr-defined]
-    reasons: dict[type[Exception], str] = {
+    reasons: dict[Any, str] = {
         requests.exceptions.SSLError: "no secure connection: look at this computer's clock, "
         "and at REQUESTS_CA_BUNDLE",
         requests.exceptions.ProxyError: "the proxy that HTTP_PROXY or HTTPS_PROXY names does not "
         "let us through",
-        requests.Timeout: "no answer in time",
-        TimeoutError: "no answer in time",
+        (requests.Timeout, TimeoutError): "no answer in time",
         requests.ConnectionError: "no connection",
         requests.exceptions.ChunkedEncodingError: "the transfer broke off",
     }
@@ -346,10 +345,8 @@ def stream(name: str | Path, split: str | None = None) -> tf.data.Dataset:
     Raises:
         The errors of `iterate`; those of single files come while the dataset is read.
     """
-    if name == "tf_flowers":
-        return _flowers(split)
-    if name == "div2k":
-        return _div2k(split)
+    if name in TFDS_SETS:
+        return _photographs(str(name), split)
     paths = image_paths(name, split)
     return tf.data.Dataset.from_generator(
         lambda: (to_channels(read_image(path), 3) for path in paths),
@@ -393,20 +390,15 @@ def _builder(name: str, url: str, size: int) -> Any:
     return builder
 
 
-def _flowers(split: str | None) -> tf.data.Dataset:
-    """Return tf_flowers as a `tf.data.Dataset` of uint8 images, preparing it if need be."""
-    _check_split("tf_flowers", split, ("train", "test"))
-    builder = _builder("tf_flowers", FLOWERS_URL, FLOWERS_BYTES)
-    count = builder.info.splits["train"].num_examples
-    # A prepared copy may hold fewer photographs: the test split keeps its share of them.
-    test = round(count * FLOWERS_TEST / FLOWERS)
-    part = {"train": f"train[{test}:]", "test": f"train[:{test}]", None: "train"}[split]
-    return builder.as_dataset(split=part).map(lambda example: example["image"])
-
-
-def _div2k(split: str | None) -> tf.data.Dataset:
-    """Return DIV2K's HR images as `_flowers` does; the LR images beside them stay unused."""
-    _check_split("div2k", split, ("train", "test"))
-    builder = _builder("div2k/bicubic_x2", DIV2K_URL, DIV2K_BYTES)
-    part = {"train": "train", "test": "validation", None: "train+validation"}[split]
-    return builder.as_dataset(split=part).map(lambda example: example["hr"])
+def _photographs(name: str, split: str | None) -> tf.data.Dataset:
+    """Return a set of TFDS as a `tf.data.Dataset` of uint8 images, preparing it if need be."""
+    _check_split(name, split, ("train", "test"))
+    if name == "div2k":  # the LR images beside the HR ones stay unused
+        builder, key = _builder("div2k/bicubic_x2", DIV2K_URL, DIV2K_BYTES), "hr"
+        part = {"train": "train", "test": "validation", None: "train+validation"}[split]
+    else:
+        builder, key = _builder(name, FLOWERS_URL, FLOWERS_BYTES), "image"
+        # A prepared copy may hold fewer photographs: the test split keeps its share of them.
+        test = round(builder.info.splits["train"].num_examples * FLOWERS_TEST / FLOWERS)
+        part = {"train": f"train[{test}:]", "test": f"train[:{test}]", None: "train"}[split]
+    return builder.as_dataset(split=part).map(lambda example: example[key])

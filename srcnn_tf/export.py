@@ -207,23 +207,10 @@ def run_exported(path: str | Path) -> Callable[[np.ndarray], np.ndarray]:
         compiled = openvino.Core().compile_model(path, "CPU", exact)
         return lambda images: compiled(images)[0]
     if kind == "litert":
-        return _litert(path)
+        from ai_edge_litert.interpreter import Interpreter
+
+        runner = Interpreter(str(path)).get_signature_runner()
+        (given,) = runner.get_input_details()
+        return lambda images: next(iter(runner(**{given: images}).values()))
     loaded = tf.saved_model.load(path)
     return lambda images: loaded.serve(images).numpy()
-
-
-def _litert(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path))
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def run(images: np.ndarray) -> np.ndarray:
-        if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
-            interpreter.resize_tensor_input(given["index"], images.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], images)
-        interpreter.invoke()
-        return interpreter.get_tensor(made["index"])
-
-    return run

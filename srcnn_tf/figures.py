@@ -39,7 +39,7 @@ def one_size(images: Iterable[np.ndarray]) -> tuple[int, int]:
 
 def _grid(
     count: int, columns: int, ratio: float, cell: float = 2.6, label: float = 0.3, beside: float = 0
-) -> tuple[Figure, Iterable]:
+) -> tuple[Figure, list]:
     """Lay out a grid of pictures; return its axes, row by row.
 
     Args:
@@ -54,18 +54,18 @@ def _grid(
     columns = min(columns, count)
     rows = -(-count // columns)
     size = (cell * columns + beside, rows * (cell * ratio + label) + 0.4)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for axis in axes.flat:
+    figure = plt.figure(figsize=size, layout="constrained")
+    axes = [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
+    for axis in axes:
         axis.set_axis_off()
-    return figure, axes.flat
+    return figure, axes
 
 
-def _show(axes, image: np.ndarray, title: str = "") -> None:
+def _show(axes, image: np.ndarray, title: str) -> None:
     grey = image.shape[-1] == 1
     pixels = np.clip(image[..., 0] if grey else image, 0, 1)
     axes.imshow(pixels, cmap="gray" if grey else None, vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=10)
-    axes.set_axis_off()
 
 
 def _finish(figure: Figure, title: str | None) -> Figure:
@@ -91,7 +91,7 @@ def image_grid(
     images = _checked(images)
     ratio = max(image.shape[0] / image.shape[1] for image in images.values())
     figure, axes = _grid(len(images), columns, ratio)
-    for axis, (name, image) in zip(axes, images.items(), strict=False):
+    for axis, (name, image) in zip(axes, images.items(), strict=True):
         _show(axis, image, name)
     return _finish(figure, title)
 
@@ -122,17 +122,12 @@ def comparison(
     if min(box) < 0 or top + height > size[0] or left + width > size[1] or 0 in (height, width):
         raise ValueError(f"the box {box} (top, left, height, width) is not inside {size}")
     columns = 2 if len(images) < 4 else 3
-    rows = -(-(1 + len(images)) // columns)
-    figure = plt.figure(
-        figsize=(2.2 * columns, rows * (2.2 * height / width + 0.45) + 0.3), layout="constrained"
-    )
-    axes = figure.add_subplot(rows, columns, 1)
-    _show(axes, next(iter(images.values())), "the crop's place")
-    axes.add_patch(Rectangle((left, top), width, height, fill=False, color=_ACCENT, linewidth=2))
-    for number, (name, image) in enumerate(images.items(), 2):
-        axes = figure.add_subplot(rows, columns, number)
+    figure, (whole, *axes) = _grid(1 + len(images), columns, height / width, cell=2.2, label=0.4)
+    _show(whole, next(iter(images.values())), "the crop's place")
+    whole.add_patch(Rectangle((left, top), width, height, fill=False, color=_ACCENT, linewidth=2))
+    for axis, (name, image) in zip(axes, images.items(), strict=True):
         label = f"{name}\n{scores[name]}" if scores and name in scores else name
-        _show(axes, image[top : top + height, left : left + width], label)
+        _show(axis, image[top : top + height, left : left + width], label)
     return _finish(figure, title)
 
 
@@ -254,8 +249,7 @@ def plot_feature_maps(maps: np.ndarray, count: int = 20, title: str | None = Non
         count: how many to show at most.
         title: what to see.
     """
-    count = min(count, maps.shape[-1])
-    return _signed_grid({i: maps[..., i] for i in range(count)}, title)
+    return _signed_grid({i: maps[..., i] for i in range(maps.shape[-1])[:count]}, title)
 
 
 def plot_filters(
@@ -283,7 +277,7 @@ def _signed_grid(tiles: Mapping[int, np.ndarray], title: str | None) -> Figure:
     height, width = next(iter(tiles.values())).shape
     columns = -(-len(tiles) // rows)
     figure, axes = _grid(len(tiles), columns, height / width, cell=0.85, label=0.22)
-    for axis, (number, tile) in zip(axes, tiles.items(), strict=False):
+    for axis, (number, tile) in zip(axes, tiles.items(), strict=True):
         end = np.abs(tile).max()
         limit = max(end, 1e-12)
         axis.imshow(tile, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")

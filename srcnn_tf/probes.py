@@ -259,15 +259,15 @@ def _filled(node: Any, value_of: Callable) -> Any:
 
     A place is an operation's name, the number of its call, the number of its output.
     """
-    if isinstance(node, list | tuple):
-        return type(node)(_filled(part, value_of) for part in node)
-    if not isinstance(node, dict):
-        return node
-    if node.get("class_name") == "__keras_tensor__":
-        return value_of(tuple(node["config"]["keras_history"]))
-    if "class_name" in node:  # a slice or an array
-        return keras.saving.deserialize_keras_object(node)
-    return {key: _filled(part, value_of) for key, part in node.items()}
+
+    def fill(part: Any) -> Any:
+        if not isinstance(part, dict) or "class_name" not in part:
+            return None  # stays, and its parts are looked at
+        if part["class_name"] == "__keras_tensor__":
+            return value_of(tuple(part["config"]["keras_history"]))
+        return keras.saving.deserialize_keras_object(part)  # a slice or an array
+
+    return keras.tree.traverse(fill, node)
 
 
 def _kind(operation: keras.Operation) -> str:

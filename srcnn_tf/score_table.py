@@ -4,10 +4,11 @@ import csv
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 
 import keras
@@ -113,7 +114,7 @@ def run(
     for name in names:
         if not Path(name).exists():
             check_choice("method", name, methods())
-    trained = {name: trained_scales(name) for name in names if name not in INTERPOLATIONS}
+    served = {name: scales if name in INTERPOLATIONS else trained_scales(name) for name in names}
     images = {}
     for name in sets:
         try:
@@ -121,13 +122,7 @@ def run(
             images[name] = _without_blanks(name, dict(datasets.iterate_named(name, part)))
         except ConnectionError as error:
             print(f"{name} is skipped: {error}")
-    jobs = [
-        (name, scale, method)
-        for name in images
-        for scale in scales
-        for method in names
-        if method in INTERPOLATIONS or scale in trained[method]
-    ]
+    jobs = [job for job in product(images, scales, names) if job[1] in served[job[2]]]
     # SSIM's window, borders, and what is cut to reach a multiple of the scale.
     least = SSIM_WINDOW + 3 * max(scales, default=0)
     for photographs in images.values():
@@ -146,10 +141,10 @@ def run(
     with tqdm(jobs, "benchmark", file=sys.stdout) as bar:
         for name, scale, method in bar:
             bar.set_postfix_str(f"{method} ×{scale} on {name}")
-            model = load_pretrained(method, scale) if method in trained else None
+            model = None if method in INTERPOLATIONS else load_pretrained(method, scale)
             pairs = pairs_of(name, scale, model.input_shape[-1] if model else 1)
             figures = published(method, name, scale) if degradation == BICUBIC else []
-            yield _row(method, model, name, scale, pairs, figures[0] if figures else {})
+            yield _row((name, scale, method), model, pairs, figures[0] if figures else {})
 
 
 def _without_blanks(name: str, images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -167,15 +162,9 @@ def _named(files: Sequence[str], total: int) -> str:
     return f"{len(files)} of {total} images ({', '.join(files)})"
 
 
-def _row(
-    method: str,
-    model: keras.Model | None,
-    name: str,
-    scale: int,
-    pairs: dict,
-    figures: dict[str, str],
-) -> Row:
-    enlarge = image_function(model) if model else _interpolation(method, scale)
+def _row(job: tuple[str, int, str], model: keras.Model | None, pairs: dict, figures: dict) -> Row:
+    name, scale, method = job
+    enlarge = image_function(model) if model else partial(_interpolated, method, scale)
     enlarge(next(iter(pairs.values()))[0])  # the first call traces the graph
     scores, seconds, pixels = {}, 0.0, 0
     for file, (lr_image, hr_image) in pairs.items():
@@ -192,28 +181,17 @@ def _row(
         restored = f"{method} restores {_named(exact, len(pairs))} without error"
         tqdm.write(f"{name} ×{scale}: {restored}; {fate}")
     mean_psnr, mean_ssim = np.mean(told or list(scores.values()), axis=0).tolist()
-    return Row(
-        method,
-        name,
-        scale,
-        mean_psnr,
-        mean_ssim,
-        model.count_params() if model else 0,
-        round(multiply_adds(model)) if model else 0,
-        seconds * 1e9 / pixels,
-        float(figures["psnr_y"]) if figures.get("psnr_y") else None,
-        float(figures["ssim_y"]) if figures.get("ssim_y") else None,
-        figures.get("training_set", ""),
-        figures.get("source", ""),
-    )
+    count, adds = (model.count_params(), round(multiply_adds(model))) if model else (0, 0)
+    ours = mean_psnr, mean_ssim, count, adds, seconds * 1e9 / pixels
+    best = (float(figures[key]) if figures.get(key) else None for key in ("psnr_y", "ssim_y"))
+    best_psnr, best_ssim = best
+    origin = figures.get("training_set", ""), figures.get("source", "")
+    return Row(method, name, scale, *ours, best_psnr, best_ssim, *origin)
 
 
-def _interpolation(method: str, scale: int) -> Callable[[np.ndarray], np.ndarray]:
-    def enlarge(lr_images: np.ndarray) -> np.ndarray:
-        height, width = lr_images.shape[1:3]
-        return resize(lr_images[0], (height * scale, width * scale), method)[None]
-
-    return enlarge
+def _interpolated(method: str, scale: int, lr_images: np.ndarray) -> np.ndarray:
+    height, width = lr_images.shape[1:3]
+    return resize(lr_images[0], (height * scale, width * scale), method)[None]
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -66,8 +67,8 @@ def upscale(
     height, width, channels = image.shape
     if channels == 4:
         image = _with_hidden_colours_filled(image)
-    scale, run = scale_of(model), image_function(model, engine)
-    luma_only = model.input_shape[-1] == 1
+    scale, luma_only = scale_of(model), model.input_shape[-1] == 1
+    network = partial(_run, image_function(model, engine), scale, overlap)
     result = np.empty((height * scale, width * scale, channels), dtype)
     # Which pixel stands at each place of the mirrored image, ..., 1, 0 | 0, 1, ...: networks pad
     # with zeros, which draws a frame around a picture.
@@ -77,7 +78,7 @@ def upscale(
     corners = list(product(_starts(height, h), _starts(width, w)))
     for top, left in tqdm(corners, "enlarging", file=sys.stdout, disable=not progress):
         seen = np.ix_(rows[top : top + h + 2 * overlap], columns[left : left + w + 2 * overlap])
-        sr_tile = _enlarge(as_float(image[seen]), run, luma_only, scale, overlap)[inner, inner]
+        sr_tile = _enlarge(as_float(image[seen]), scale, network, luma_only)[inner, inner]
         y, x = top * scale, left * scale
         result[y : y + h * scale, x : x + w * scale] = quantise(sr_tile, dtype)
     return result
@@ -114,22 +115,20 @@ def _starts(length: int, kept: int) -> list[int]:
     return [min(first, length - kept) for first in range(0, length, kept)]
 
 
-def _enlarge(
-    image: np.ndarray, run: Callable, luma_only: bool, scale: int, seen: int
-) -> np.ndarray:
+def _enlarge(image: np.ndarray, scale: int, network: Callable, luma_only: bool) -> np.ndarray:
     """Enlarge floats `[h, w, c]`: the network's channels by the network, the others by bicubic."""
     size = (image.shape[0] * scale, image.shape[1] * scale)
     colour, alpha = image[..., :3], image[..., 3:]
     if not luma_only or colour.shape[2] == 1:
-        sr_colour = _run(run, colour, scale, seen)
+        sr_colour = network(colour)
     else:
         ycbcr = rgb_to_ycbcr(colour)
-        sr_luma = _run(run, ycbcr[..., :1], scale, seen)
-        sr_colour = ycbcr_to_rgb(np.dstack([sr_luma, resize(ycbcr[..., 1:], size)]))
+        sr_ycbcr = np.dstack([network(ycbcr[..., :1]), resize(ycbcr[..., 1:], size)])
+        sr_colour = ycbcr_to_rgb(sr_ycbcr)
     return np.dstack([sr_colour, resize(alpha, size)]) if alpha.shape[2] else sr_colour
 
 
-def _run(run: Callable, image: np.ndarray, scale: int, seen: int) -> np.ndarray:
+def _run(run: Callable, scale: int, seen: int, image: np.ndarray) -> np.ndarray:
     """Run a network on floats `[h, w, c]`; keep values that have no other within `seen` pixels."""
     sr_image = run(image[None])[0].clip(-1, 2)  # untrained, it may go far
     window = (2 * seen + 1, 2 * seen + 1, 1)

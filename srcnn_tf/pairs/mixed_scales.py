@@ -50,9 +50,7 @@ def mixed_scale_crops(
     check_seed(seed)
     share, rest = divmod(batch_size, len(scales) or 1)
     if not scales or rest:
-        raise ValueError(
-            f"batch_size {batch_size} is no multiple of the number of scales, {tuple(scales)}"
-        )
+        raise ValueError(f"batch_size {batch_size} is no multiple of the number of scales {scales}")
     parts = []
     for number, scale in enumerate(scales):
         check_patch(scale, hr_patch, share)
