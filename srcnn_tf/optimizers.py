@@ -1,6 +1,7 @@
 """Optimizers by name, and those that Keras lacks: SOAP, a rate for each layer, clipping by rate."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import keras
@@ -8,6 +9,28 @@ import tensorflow as tf
 from keras import ops
 
 from srcnn_tf.ranges import check_number
+
+
+class _ByVariable:
+    """Values by variable, whichever of a variable's faces an optimizer is shown.
+
+    Keras builds an optimizer on its own variables, and updates TensorFlow's inside them; under
+    `tf.distribute`, the one on each device.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], values: Sequence):
+        self._values = {}
+        for variable, value in zip(variables, values, strict=True):
+            inner = _inner(variable)
+            for part in (inner, *getattr(inner, "values", ())):
+                self._values[part.ref()] = value
+
+    def __getitem__(self, variable):
+        return self._values[_inner(variable).ref()]
+
+
+def _inner(variable):
+    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 @keras.saving.register_keras_serializable("srcnn_tf")
@@ -37,13 +60,14 @@ class LayerRates(keras.optimizers.Optimizer):
         **kwargs,
     ):
         super().__init__(learning_rate, name=name, **kwargs)
-        self.optimizer, self.factors = keras.optimizers.get(optimizer), list(factors)
+        self.optimizer, self.factors = optimizer, list(factors)
 
     def build(self, variables):
         if self.built:
             return
         super().build(variables)
         self.optimizer.build(variables)
+        self._factors = _ByVariable(variables, self.factors)
 
     @property
     def variables(self):
@@ -61,12 +85,16 @@ class LayerRates(keras.optimizers.Optimizer):
         return super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
-        factor = self.factors[self._get_variable_index(variable)]
-        self.optimizer.update_step(gradient, variable, learning_rate * factor)
+        self.optimizer.update_step(gradient, variable, learning_rate * self._factors[variable])
 
     def get_config(self):
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
         return {**super().get_config(), "optimizer": optimizer, "factors": self.factors}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"], custom_objects)
+        return super().from_config({**config, "optimizer": optimizer}, custom_objects)
 
 
 @keras.saving.register_keras_serializable("srcnn_tf")
@@ -109,8 +137,18 @@ class AdjustablyClippedSGD(keras.optimizers.SGD):
         return {**super().get_config(), "theta": self.theta}
 
 
+@dataclass(frozen=True)
+class _Memory:
+    """What SOAP remembers of one variable; for a kernel, a covariance and a basis of each axis."""
+
+    mean: keras.Variable
+    square: keras.Variable
+    covariances: Sequence[keras.Variable] = ()
+    bases: Sequence[keras.Variable] = ()
+
+
 @keras.saving.register_keras_serializable("srcnn_tf")
-class SOAP(keras.optimizers.Adam):
+class SOAP(keras.optimizers.Optimizer):
     """Adam along the directions in which a kernel's gradients vary.
 
     Adam gives every weight a step size of its own, as if weights varied one by one. In a
@@ -128,7 +166,7 @@ class SOAP(keras.optimizers.Adam):
         precondition_frequency: steps from one update of the eigenvectors to the next.
         epsilon: as for Adam; smaller than its default, as gradients of images in [0, 1] are.
         name: of the optimizer.
-        **kwargs: other arguments of `keras.optimizers.Adam`.
+        **kwargs: other arguments of `keras.optimizers.Optimizer`.
 
     Reference: Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024,
     algorithm 3. Lesson 06 sets it beside Adam.
@@ -145,38 +183,51 @@ class SOAP(keras.optimizers.Adam):
         name: str = "soap",
         **kwargs,
     ):
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, name=name, **kwargs)
+        super().__init__(learning_rate, name=name, **kwargs)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.shampoo_beta, self.precondition_frequency = shampoo_beta, precondition_frequency
 
     def build(self, variables):
         if self.built:
             return
         super().build(variables)
-        self._memories = list(map(self._memory, variables, self._momentums, self._velocities))
+        self._memories = _ByVariable(variables, [self._memory(v) for v in variables])
 
-    def _memory(self, variable, mean, square) -> tuple:
-        """Return a kernel's moments, and covariances and bases of its axes; () for all else."""
+    def _memory(self, variable: keras.Variable) -> _Memory:
+        """Make covariances and bases for a kernel, beside Adam's moments."""
+        mean = self.add_variable_from_reference(variable, "momentum")
+        square = self.add_variable_from_reference(variable, "velocity")
         if len(variable.shape) != 4:
-            return ()
+            return _Memory(mean, square)
         sizes, identity = _axes(variable), keras.initializers.Identity()
         covariances = [self.add_variable((n, n), "zeros", name=f"covariance_{n}") for n in sizes]
         bases = [self.add_variable((n, n), identity, name=f"basis_{n}") for n in sizes]
-        return mean, square, covariances, bases
+        return _Memory(mean, square, covariances, bases)
 
     def update_step(self, gradient, variable, learning_rate):
-        memory = self._memories[self._get_variable_index(variable)]
-        if not memory:
-            return super().update_step(gradient, variable, learning_rate)
+        memory = self._memories[variable]
+        update = self._adam_step if not memory.bases else self._kernel_step
+        update(gradient, variable, ops.cast(learning_rate, variable.dtype), memory)
+
+    def _adam_step(self, gradient, variable, learning_rate, memory: _Memory):
         step = ops.cast(self.iterations + 1, variable.dtype)
-        mean, square, covariances, bases = memory
+        bias_1, bias_2 = 1 - ops.power(self.beta_1, step), 1 - ops.power(self.beta_2, step)
+        self.assign_add(memory.mean, (gradient - memory.mean) * (1 - self.beta_1))
+        self.assign_add(memory.square, (ops.square(gradient) - memory.square) * (1 - self.beta_2))
+        alpha = learning_rate * ops.sqrt(bias_2) / bias_1
+        self.assign_sub(variable, memory.mean * alpha / (ops.sqrt(memory.square) + self.epsilon))
+
+    def _kernel_step(self, gradient, variable, learning_rate, memory: _Memory):
+        step = ops.cast(self.iterations + 1, variable.dtype)
+        mean, square, bases = memory.mean, memory.square, memory.bases
         kernel = ops.reshape(gradient, _axes(variable))
-        for axis, covariance in enumerate(covariances):
+        for axis, covariance in enumerate(memory.covariances):
             others = [other for other in range(3) if other != axis]
             product = ops.tensordot(kernel, kernel, axes=[others, others])
             self.assign_add(covariance, (1 - self.shampoo_beta) * (product - covariance))
         due = ops.equal(self.iterations % self.precondition_frequency, 0)
         before = [ops.convert_to_tensor(basis) for basis in bases]
-        pairs = list(zip(before, covariances, strict=True))
+        pairs = list(zip(before, memory.covariances, strict=True))
         after = ops.cond(due, lambda: [_towards_eigenvectors(*p) for p in pairs], lambda: before)
         for basis, value in zip(bases, after, strict=True):
             self.assign(basis, value)
@@ -189,10 +240,10 @@ class SOAP(keras.optimizers.Adam):
             ops.sqrt(ops.reshape(square, kernel.shape) / (1 - self.beta_2**step)) + self.epsilon
         )
         update = ops.reshape(_turn(turned_step, bases, back=True), variable.shape)
-        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * update)
+        self.assign_sub(variable, learning_rate * update)
 
     def get_config(self):
-        names = ("shampoo_beta", "precondition_frequency")
+        names = ("beta_1", "beta_2", "shampoo_beta", "precondition_frequency", "epsilon")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
