@@ -64,9 +64,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m srcnn_tf", description="Image super-resolution."
-    )
+    parser = argparse.ArgumentParser("python -m srcnn_tf", description="Image super-resolution.")
     commands = parser.add_subparsers(dest="command", required=True)
     _add_upscale(commands)
     _add_train(commands)
@@ -88,19 +86,12 @@ def _add_upscale(commands) -> None:
     where = "file, or folder, to write into (default: beside IN, with _x3 or so in its name)"
     add("target", metavar="OUT", type=_path, nargs="?", help=where)
     add("--scale", type=int, choices=SCALES, help="default: 3, or the one that MODEL has")
-    add(
-        "--model",
-        default=default_network(),
-        help="a shipped network (default: %(default)s), or your own: the folder or .weights.h5 "
-        "file that `train` wrote, or a .keras file",
-    )
-    add(
-        "--engine",
-        choices=("auto", "tensorflow", "openvino", "onnx"),
-        default="auto",
-        help="what runs the network (default: auto, OpenVINO where it is installed: pip install "
-        "'srcnn-tf[export]')",
-    )
+    which = "a shipped network (default: %(default)s), or your own: the folder or .weights.h5 file "
+    which += "that `train` wrote, or a .keras file"
+    add("--model", default=default_network(), help=which)
+    what = "what runs it (default: auto, OpenVINO where it is: pip install 'srcnn-tf[export]')"
+    engines = ("auto", "tensorflow", "openvino", "onnx")
+    add("--engine", choices=engines, default="auto", help=what)
     add("--overwrite", action="store_true", help="replace files that are there")
     parser.set_defaults(run=_upscale)
 
@@ -141,13 +132,9 @@ def _add_train(commands) -> None:
     add = parser.add_argument
     add("model", choices=tuple(networks()))
     add("--scale", type=int, choices=SCALES, required=True)
-    add(
-        "--data",
-        nargs="+",
-        metavar="SET",
-        help="image sets, or folders of images (default: those of the shipped weights); sets may "
-        "be joined by +; copies of test images are refused, unless they were written anew",
-    )
+    sets = "image sets, or folders of images (default: those of the shipped weights); sets may be "
+    sets += "joined by +; copies of test images are refused, unless they were written anew"
+    add("--data", nargs="+", metavar="SET", help=sets)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="length in minutes of training (default: 10)")
     length.add_argument("--steps", type=int, help="length in batches")
@@ -200,12 +187,8 @@ def _add_benchmark(commands) -> None:
         "figures and their sources.",
     )
     add = parser.add_argument
-    add(
-        "--models",
-        nargs="+",
-        help="shipped networks and interpolations (default: all of them); your own networks as for "
-        "`upscale`",
-    )
+    which = "shipped networks and interpolations (default: all), or your own as for `upscale`"
+    add("--models", nargs="+", help=which)
     add("--sets", nargs="+", default=["set5", "set14"], help="image sets or folders")
     add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
     add("--csv", type=_path, metavar="FILE", help="also write the table as CSV, row by row")

@@ -21,16 +21,14 @@ def versions() -> dict[str, str]:
 def describe() -> str:
     """Return versions and device in two lines, with advice for those without a GPU."""
     packages = {**versions(), "srcnn-tf": version("srcnn-tf")}
-    lines = [", ".join(f"{name} {number}" for name, number in packages.items())]
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-        lines.append(f"Device: {name}")
+    if gpus := tf.config.list_physical_devices("GPU"):
+        device = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     elif "google.colab" in sys.modules:
-        lines.append("Device: CPU. For a GPU: Runtime > Change runtime type > T4 GPU.")
+        device = "CPU. For a GPU: Runtime > Change runtime type > T4 GPU."
     else:
-        lines.append("Device: CPU, which is all this lesson needs.")
-    return "\n".join(lines)
+        device = "CPU, which is all this lesson needs."
+    known = ", ".join(f"{name} {number}" for name, number in packages.items())
+    return f"{known}\nDevice: {device}"
 
 
 def cores() -> int:

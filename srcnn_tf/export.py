@@ -149,10 +149,8 @@ def _kind(path: Path) -> str:
     suffixes = {suffix: (kind, packages) for suffix, kind, packages in FORMATS.values()}
     check_choice("suffix", path.suffix, suffixes)
     kind, packages = suffixes[path.suffix]
-    if missing := [package for package in packages if not find_spec(package)]:
-        raise ImportError(
-            f"{path.suffix} files need {', '.join(missing)}: pip install 'srcnn-tf[export]'"
-        )
+    if missing := ", ".join(package for package in packages if not find_spec(package)):
+        raise ImportError(f"{path.suffix} files need {missing}: pip install 'srcnn-tf[export]'")
     return kind
 
 

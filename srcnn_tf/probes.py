@@ -182,7 +182,7 @@ def filters(model: keras.Model, layer: str) -> np.ndarray:
         ValueError: no graph; no convolution of that name; the message lists those that there are.
     """
     _input_shape(model)
-    found = {name: it for name, it in _layers(model) if np.ndim(getattr(it, "kernel", 0)) == 4}
+    found = {name: it for name, it in layers(model) if np.ndim(getattr(it, "kernel", 0)) == 4}
     if layer not in found:
         raise ValueError(f"no convolution {layer!r}: there are {', '.join(found)}")
     kernel = np.asarray(found[layer].kernel)
@@ -190,12 +190,12 @@ def filters(model: keras.Model, layer: str) -> np.ndarray:
     return kernel.swapaxes(2, 3) if transposed else kernel
 
 
-def _layers(model: keras.Model, path: str = "") -> Iterator[tuple[str, keras.Layer]]:
+def layers(model: keras.Model, path: str = "") -> Iterator[tuple[str, keras.Layer]]:
+    """Yield (name, layer) of a model's layers, and of the models among them; see `filters`."""
     for layer in model.layers:
+        yield path + layer.name, layer
         if isinstance(layer, keras.Model):
-            yield from _layers(layer, f"{path}{layer.name}/")
-        else:
-            yield path + layer.name, layer
+            yield from layers(layer, f"{path}{layer.name}/")
 
 
 # -- a model's graph ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from srcnn_tf import training
 from srcnn_tf.environment import versions
 from srcnn_tf.files import write_file
+from srcnn_tf.probes import layers
 
 _OUTCOME, _END = "outcome.json", "end.weights.h5"
 _FULL_RUN = Path(__file__).parent / "full_run.json"
@@ -223,20 +224,10 @@ def _key(recipe: training.Recipe, model: keras.Model, data: str) -> str:
     names = dict.fromkeys(re.findall(r'"name": ("[^"]+")', network))
     for number, name in enumerate(names):  # Keras counts on in the names that it makes up
         network = network.replace(name, str(number))
-    variables = [
-        [variable.trainable, getattr(variable.regularizer, "get_config", dict)()]
-        for variable in model.variables
-    ]
-    about = [
-        training.recipe_as_json(recipe),
-        network,
-        variables,
-        _digest(model.get_weights()),
-        data,
-        versions(),
-        [_source(thing) for thing in (recipe.loss, *_layers(model))],
-        training_code(Path(__file__).parent),
-    ]
+    held = [[v.trainable, getattr(v.regularizer, "get_config", dict)()] for v in model.variables]
+    sources = [_source(thing) for thing in (recipe.loss, *dict(layers(model)).values())]
+    about = [training.recipe_as_json(recipe), network, held, _digest(model.get_weights()), data]
+    about += [versions(), sources, training_code(Path(__file__).parent)]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
@@ -269,12 +260,6 @@ def training_code(package: Path) -> str:
 
 def _is_docstring(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-
-
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    for layer in model.layers:
-        yield layer
-        yield from _layers(layer) if isinstance(layer, keras.Model) else ()
 
 
 def _source(thing: object) -> str:

@@ -131,8 +131,7 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
     if data.startswith(b"\x89PNG"):
         data, chunks = sound_png(data)
     with Image.open(io.BytesIO(data), formats=_KINDS) as image:
-        frames = int.from_bytes(chunks.get(b"acTL", b"")[:4], "big")
-        frames = frames or getattr(image, "n_frames", 1)
+        frames = int.from_bytes(chunks.get(b"acTL", b"")[:4]) or getattr(image, "n_frames", 1)
         if image.format == "MPO":
             remarks.append(f"holds {frames} images, of which the first is taken")
         elif frames > 1:
@@ -225,16 +224,12 @@ def _pixels(image: Image.Image, depth: int) -> np.ndarray:
         image.info["transparency"] = 255
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return np.asarray(image.convert("L"))[..., None]
-    transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-    mode = "RGBA" if transparent else "RGB"
+    mode = "RGBA" if image.has_transparency_data else "RGB"
     return np.asarray(image if image.mode == mode else image.convert(mode))  # a copy costs time
 
 
 def write_image(
-    path: str | Path,
-    image: np.ndarray,
-    overwrite: bool = False,
-    around: Surroundings = NOTHING,
+    path: str | Path, image: np.ndarray, overwrite: bool = False, around: Surroundings = NOTHING
 ) -> None:
     """Write an image file, whole or not at all.
 
@@ -290,13 +285,12 @@ def not_held(path: str | Path, around: Surroundings) -> list[str]:
     kind, profile = FORMATS[Path(path).suffix.lower()], around.profile
     # A profile or an sRGB chunk makes gAMA and cHRM void, and sRGB is what all else is taken for.
     void = b"cICP" not in around.chunks and (profile or b"sRGB" in around.chunks)
+    names = b", ".join(around.chunks).decode()
     lost = {
         "a colour profile": profile and kind == "BMP",
         "a profile for grey": _is_for_grey(profile) and kind == "WEBP",
         "a resolution in dpi": around.dpi and kind == "WEBP",
-        f"PNG chunks about its colours ({b', '.join(around.chunks).decode()})": (
-            around.chunks and not void and kind != "PNG"
-        ),
+        f"PNG chunks about its colours ({names})": names and not void and kind != "PNG",
     }
     return [what for what, is_lost in lost.items() if is_lost]
 

@@ -107,11 +107,10 @@ def random_crops(
         row_count = tf.gather(row_count_of, image)
         top, left = position // row_count, position % row_count
         start, width = tf.gather(start_of, image), tf.gather(width_of, image)
-        hr_place = (start * scale**2, width * scale, top * scale, left * scale)
-        return (
-            _look_up(lr_pixels, _addresses(start, width, top, left, turn, patch)),
-            _look_up(hr_pixels, _addresses(*hr_place, turn, hr_patch)),
-        )
+        lr_place = start, width, top, left
+        hr_place = start * scale**2, width * scale, top * scale, left * scale
+        lr_crops = _look_up(lr_pixels, _addresses(*lr_place, turn, patch))
+        return lr_crops, _look_up(hr_pixels, _addresses(*hr_place, turn, hr_patch))
 
     numbers = tf.data.Dataset.counter(first_batch)
     return steady(numbers.map(batch, 2 * cores(), deterministic=True).prefetch(16))
@@ -197,12 +196,9 @@ def crop_then_degrade(
         images = tf.data.Dataset.from_generator(lambda: iter(photographs), output_signature=spec)
         images = images.cache()
     spec = images.element_spec
-    if not isinstance(spec, tf.TensorSpec) or not (
-        spec.dtype.is_floating or spec.dtype in (tf.uint8, tf.uint16)
-    ):
-        raise ValueError(
-            f"a dataset must hold images alone, uint8, uint16 or floats; this one holds {spec}"
-        )
+    kind = spec.dtype if isinstance(spec, tf.TensorSpec) else tf.string
+    if not (kind.is_floating or kind in (tf.uint8, tf.uint16)):
+        raise ValueError(f"a dataset must hold images alone, uint8, uint16 or floats, not {spec}")
     weights = tf.constant(degrade_weights(hr_patch, scale, degradation), tf.float32)
     turns = _turns(flips, rotations)
 
@@ -291,10 +287,8 @@ def subimages(
     for number, image in enumerate(images):
         lr_image, hr_image = image_pair(image, scale, channels, degradation, number)
         patch = hr_patch // scale
-        rows, columns = (
-            np.arange(0, side - hr_patch + 1, stride) // scale for side in hr_image.shape[:2]
-        )
-        for top, left in product(rows, columns):
+        ends = [side - hr_patch + 1 for side in hr_image.shape[:2]]
+        for top, left in product(*(np.arange(0, end, stride) // scale for end in ends)):
             lr_crops.append(lr_image[top : top + patch, left : left + patch])
             y, x = top * scale, left * scale
             hr_crops.append(hr_image[y : y + hr_patch, x : x + hr_patch])

@@ -1,6 +1,7 @@
 """Pairs of whole images, as scoring takes them and training cuts them up."""
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 import numpy as np
 
@@ -72,10 +73,8 @@ def rescaled(images: Iterable[np.ndarray], factors: Sequence[float]) -> list[np.
     images = [as_float(image) for image in images]
     if any(not 0 < factor < 1 for factor in factors):
         raise ValueError(f"rescaling factors {tuple(factors)} must lie between 0 and 1")
-    copies = [
-        np.clip(resize(image, (round(h * factor), round(w * factor))), 0, 1)
-        for factor in factors
-        for image in images
-        for h, w in [image.shape[:2]]
-    ]
+    copies = []
+    for factor, image in product(factors, images):
+        size = round(image.shape[0] * factor), round(image.shape[1] * factor)
+        copies.append(np.clip(resize(image, size), 0, 1))
     return images + copies

@@ -36,12 +36,11 @@ def settled(recipe: Recipe, model: keras.Model, batches: tf.data.Dataset, make: 
         print(f"{device} imitates bfloat16, slowly: 'auto' or 'float32' may suit the recipe better")
     strategy = model.distribute_strategy
     replicas = strategy.num_replicas_in_sync
-    choices: list[Any] = [(recipe.precision,), (recipe.jit_compile,)]
-    if recipe.precision == "auto":
-        choices[0] = ("float32", "mixed")
-    if recipe.jit_compile == "auto":
-        choices[1] = (False, True) if replicas == 1 else (False,)  # XLA takes one device
-    ways = [replace(recipe, precision=p, jit_compile=xla) for p, xla in product(*choices)]
+    precisions = ("float32", "mixed") if recipe.precision == "auto" else (recipe.precision,)
+    can_compile = (False, True) if replicas == 1 else (False,)  # XLA takes one device
+    compiling: Any = can_compile if recipe.jit_compile == "auto" else (recipe.jit_compile,)
+    choices = product(precisions, compiling)
+    ways = [replace(recipe, precision=precision, jit_compile=xla) for precision, xla in choices]
     if len(ways) == 1:
         return ways[0]
     share = [part[: len(part) // replicas] for part in next(iter(batches))]
