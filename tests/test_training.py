@@ -21,7 +21,7 @@ from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn, srcnn
 from srcnn_tf.pairs import Degradation, evaluation_pairs
 from srcnn_tf.training import Recipe, fit, recipe_as_json, split_validation, timing
-from srcnn_tf.training.callbacks import Checkpoints, Recorder, Run, Stopping
+from srcnn_tf.training.callbacks import Checkpoints, Recorder, Run
 
 RECIPE = Recipe(steps=40, hr_patch=24, batch_size=4, steps_per_epoch=10)
 
