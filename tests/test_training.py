@@ -2,12 +2,12 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
 import textwrap
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -238,22 +238,46 @@ def test_callbacks_see_the_averaged_weights():
         np.testing.assert_array_equal(one, other)
 
 
+def in_a_process_of_its_own(script):
+    """Run what interrupts itself: a worker of pytest does not outlive each interrupt."""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+DESTRUCTOR = """
+import signal
+
+import keras
+from test_training import RECIPE, images
+
+from srcnn_tf.models import fsrcnn
+from srcnn_tf.training import fit
+
+
+class Interrupting:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)  # Python would drop what this raises here
+
+
+class AtEpochEnd(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        Interrupting()
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
+try:
+    fit(fsrcnn(2, d=32, s=5, m=1), *images(), RECIPE, callbacks=[AtEpochEnd()])
+except KeyboardInterrupt:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    print("stopped in time")
+"""
+
+
 def test_an_interrupt_inside_a_destructor_is_not_lost():
-    class Interrupting:
-        def __del__(self):
-            signal.raise_signal(signal.SIGINT)  # Python would drop what this raises here
-
-    class AtEpochEnd(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            Interrupting()
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            fit(fsrcnn(2, d=32, s=5, m=1), *images(), RECIPE, callbacks=[AtEpochEnd()])
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    assert "stopped in time" in in_a_process_of_its_own(DESTRUCTOR)
 
 
 def test_early_stopping_ends_the_run_and_keeps_the_best_epoch():
@@ -487,9 +511,7 @@ for handler in (signal.SIG_IGN, signal.default_int_handler):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals as Unix has them")
 def test_an_ignored_interrupt_stays_ignored():
-    # In a process of its own: a worker of pytest does not outlive each interrupt.
-    done = subprocess.run([sys.executable, "-c", INTERRUPTS], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    in_a_process_of_its_own(INTERRUPTS)
 
 
 def test_images_that_do_not_fit_are_refused():
