@@ -94,15 +94,15 @@ def export(
         ImportError: a package is missing; the message names it.
         FileExistsError: the file is there and `overwrite` is false.
         OSError: the folder cannot be written to, or the disk is full.
-
-    Lesson 12 uses it.
     """
     path = Path(path)
     _kind(path)
     for pixels in size or ():
         check_number("size", pixels, whole=True, least=1)
     card = path.with_name(path.name + ".json")
-    check_place(card, overwrite)
+    parts = {".xml": [path, path.with_suffix(".bin")], ".saved_model": []}.get(path.suffix, [path])
+    for place in (card, *parts):
+        check_place(place, overwrite)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; overwrite=True, or --overwrite, replaces it")
     model = WholeImages(network, colour)

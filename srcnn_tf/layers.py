@@ -33,11 +33,9 @@ def mirrored(images: keras.KerasTensor, margin: int) -> keras.KerasTensor:
     """
     for axis in (1, 2):
         size = ops.shape(images)[axis]
-        # The mirror of ..., 1, 0 | 0, 1, ... repeats every 2·size pixels. Counted from a multiple
-        # of that up, since what ONNX is told of the remainder of negative numbers is wrong.
-        place = (ops.arange(2 * margin * size - margin, (2 * margin + 1) * size + margin)) % (
-            2 * size
-        )
+        # The mirror of ..., 1, 0 | 0, 1, ... repeats every 2·size pixels. Counted from above 0,
+        # since what ONNX is told of the remainder of negative numbers is wrong.
+        place = (ops.arange(-margin, size + margin) + 2 * margin * size) % (2 * size)
         place = ops.minimum(place, 2 * size - 1 - place)
         images = ops.take(images, place, axis=axis)
     return images

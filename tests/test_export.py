@@ -101,6 +101,21 @@ def test_files_that_are_there_stay_until_asked(tmp_path):
     ]
 
 
+def test_what_lies_beside_an_openvino_file_is_not_lost(tmp_path):
+    installed(".xml")
+    (tmp_path / "a.bin").write_text("somebody's")
+    with pytest.raises(FileExistsError, match=r"a\.bin exists"):
+        export.export(fsrcnn(2, d=4, s=2, m=1), tmp_path / "a.xml")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_not_replaced(tmp_path):
+    installed(".onnx")
+    (tmp_path / "a.onnx").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"a\.onnx"):
+        export.export(fsrcnn(2, d=4, s=2, m=1), tmp_path / "a.onnx", overwrite=True)
+
+
 def test_what_cannot_be_exported_says_why(tmp_path, monkeypatch, photograph):
     network = fsrcnn(2, d=4, s=2, m=1)
     with pytest.raises(ValueError, match=r"'\.pb'.*\.onnx"):

@@ -5,7 +5,6 @@ from srcnn_tf.images import resize
 from srcnn_tf.layers import BicubicUpsampling, depth_to_space
 from srcnn_tf.models import srresnet
 from srcnn_tf.probes import multiply_adds, reach
-from srcnn_tf.upscaling import upscale
 
 
 def trainable(model):
@@ -72,14 +71,6 @@ def test_without_batch_normalisation_training_and_inference_agree_and_sums_stay_
     assert 0.1 < np.std(plain(image)) < 10
     model = srresnet(4, blocks=2, width=8, start="random")
     assert np.abs(model(image, training=True) - model(image)).max() > 0.1
-
-
-def test_tiles_leave_no_trace():
-    model = srresnet(4, blocks=1, width=4, start="random")
-    model.set_weights([weight / 2 for weight in model.get_weights()])
-    image = np.random.default_rng(2).random((30, 36, 3), np.float32)
-    whole = upscale(image, model, np.uint8).astype(int)
-    assert np.abs(whole - upscale(image, model, np.uint8, tile=2 * reach(model) + 9)).max() <= 1
 
 
 @pytest.mark.parametrize(

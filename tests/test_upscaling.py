@@ -16,7 +16,7 @@ from srcnn_tf import datasets
 from srcnn_tf.images import quantise, read_image, resize, rgb_to_ycbcr, write_image
 from srcnn_tf.images.io import Surroundings, read_with_surroundings
 from srcnn_tf.models import build, fsrcnn, srcnn
-from srcnn_tf.networks import networks
+from srcnn_tf.networks import find, networks
 from srcnn_tf.pairs import image_pair
 from srcnn_tf.pretrained import available, load_pretrained
 from srcnn_tf.probes import graph_function, reach
@@ -57,8 +57,10 @@ def bicubic():
 # -- tiles ----------------------------------------------------------------------------------------
 
 
-# test_vdsr and test_srresnet have their own.
-@pytest.mark.parametrize("name", [n for n in networks() if n not in ("vdsr", "srresnet")])
+SEQUENTIAL = [n for n in networks() if find(n).builder in ("srcnn", "fsrcnn")]
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL)
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_tiles_leave_no_trace(photograph, name, scale):
     model = shaken(build(name, scale))
@@ -66,6 +68,19 @@ def test_tiles_leave_no_trace(photograph, name, scale):
     tiled = upscale(photograph, model, np.uint8, tile=2 * reach(model) + 13)
     assert np.abs(whole.astype(int) - tiled).max() <= 1
     assert whole.std() > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "sizes"),
+    [("vdsr", 2, {"depth": 6, "width": 6}), ("srresnet", 4, {"blocks": 1, "width": 4})],
+)
+def test_tiles_leave_no_trace_where_layers_are_skipped(name, scale, sizes, monkeypatch):
+    model = build(name, scale, start="random", **sizes)
+    image = np.random.default_rng(2).random((30, 40, 3), np.float32)
+    whole = upscale(image, model, np.uint8).astype(int)
+    assert np.abs(whole - upscale(image, model, np.uint8, tile=2 * reach(model) + 9)).max() <= 1
+    monkeypatch.setattr("srcnn_tf.upscaling.reach", lambda model: 2)
+    assert np.abs(whole - upscale(image, model, np.uint8, tile=13)).max() > 1  # it could show
 
 
 def test_a_smaller_overlap_would_show(photograph, monkeypatch):

@@ -5,7 +5,6 @@ import pytest
 from srcnn_tf.images import resize
 from srcnn_tf.models import vdsr
 from srcnn_tf.probes import multiply_adds, reach
-from srcnn_tf.upscaling import upscale
 
 
 def test_weights_as_the_paper_counts_them_and_as_built():
@@ -48,14 +47,6 @@ def test_one_set_of_weights_serves_every_scale():
 @pytest.mark.parametrize(("scale", "lr_pixels"), [(2, 12), (3, 9), (4, 7)])
 def test_reach_is_that_of_twenty_layers_and_the_interpolation(scale, lr_pixels):
     assert reach(vdsr(scale)) == lr_pixels  # 20 pixels of the enlarged image, and Keys' two
-
-
-def test_tiles_leave_no_trace():
-    model = vdsr(2, depth=6, width=6, start="random")
-    model.set_weights([weight / 3 for weight in model.get_weights()])
-    image = np.random.default_rng(2).random((40, 50, 3), np.float32)
-    whole = upscale(image, model, np.uint8).astype(int)
-    assert np.abs(whole - upscale(image, model, np.uint8, tile=2 * reach(model) + 9)).max() <= 1
 
 
 @pytest.mark.parametrize(
