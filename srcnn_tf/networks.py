@@ -25,6 +25,9 @@ class Network:
         channels: 1 for luma, 3 for RGB, where none are asked for.
         parameters: trainable numbers of the network, as its paper has them with biases and slopes.
         data: the image sets that it trains on.
+        start: of its training, where none is asked for; see `making.train`.
+        adversary: arguments of the `discriminator` that it trains against, if it does.
+        half: whether its weights are written in half precision.
         recipes: scale to the fields of its `training.Recipe`.
         floors: scale to image set to the PSNR in dB, on luma under the protocol, that its shipped
             weights must reach; scales without are not shipped.
@@ -37,6 +40,9 @@ class Network:
     channels: int
     parameters: int
     data: tuple[str, ...]
+    start: str
+    adversary: Mapping[str, Any] | None
+    half: bool
     recipes: Mapping[int, Mapping[str, Any]]
     floors: Mapping[int, Mapping[str, float]]
     unreached: Mapping[int, tuple[str, ...]]
@@ -97,6 +103,9 @@ def _network(name: str, entry: dict, table: dict) -> Network:
         channels=entry.get("channels", 1),
         parameters=entry["parameters"],
         data=tuple(entry.get("data", table["data"])),
+        start=entry.get("start", "bicubic"),
+        adversary=entry.get("adversary"),
+        half=entry.get("half", False),
         recipes={s: common | part["recipe"] for s, part in scales.items() if "recipe" in part},
         floors={s: part["floors"] for s, part in scales.items() if "floors" in part},
         unreached={s: tuple(part.get("unreached", ())) for s, part in scales.items()},

@@ -16,16 +16,21 @@ PROGRESS = "progress.json"
 _HDF5_BYTES = 8192  # more than HDF5 adds to a variable's own, or to all of them
 
 
-def write_weights(path: str | Path, model: keras.Model) -> None:
+def write_weights(path: str | Path, model: keras.Model, half: bool = False) -> None:
     """Write a model's weights over those that are there; its optimizer's too if it is compiled.
 
     Args:
         path: ends in `.weights.h5`, as Keras's `load_weights` wants it.
         model: any built model; with an `Adversarial`, its discriminator goes too.
+        half: in half precision, of an uncompiled model; Keras reads it as it reads any.
 
     Raises:
         OSError: see `files.write_file`; there is no room for a temporary file of that size.
     """
+    if half:
+        weights = model.get_weights()
+        model = keras.models.model_from_json(model.to_json().replace("float32", "float16"))
+        model.set_weights(weights)
     variables = list(model.variables)
     for name in ("optimizer", "discriminator", "discriminator_optimizer"):
         variables += getattr(getattr(model, name, None), "variables", ())
