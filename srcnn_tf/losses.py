@@ -63,14 +63,11 @@ def vgg_features(
     Reference: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
     Recognition", ICLR 2015, configurations D and E. Derived in lesson 07.
     """
-    if weights not in VGG_WEIGHTS:
-        raise ValueError(f"unknown weights {weights!r}: choose {' or '.join(VGG_WEIGHTS)}")
+    check_choice("weights", weights, VGG_WEIGHTS)
     check_seed(seed)
     check_choice("depth of VGG", depth, (16, 19))
     vgg = _vgg(depth, weights)
-    names = [part.name for part in vgg.layers[1:]]
-    if layer not in names:
-        raise ValueError(f"VGG{depth} has no layer {layer!r}; it has {', '.join(names)}")
+    check_choice(f"layer of VGG{depth}", layer, [part.name for part in vgg.layers[1:]])
     if weights == "random":
         start = keras.initializers.HeNormal(seed)
         for part in vgg.layers:
