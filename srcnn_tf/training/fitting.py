@@ -4,6 +4,7 @@ Random crops that never repeat, PSNR on held-out training images, averaged weigh
 survive a kill.
 """
 
+import contextlib
 import json
 import math
 import sys
@@ -26,16 +27,8 @@ from srcnn_tf.pairs import image_pair, random_crops
 from srcnn_tf.pairs.crops import steady
 from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
 from srcnn_tf.probes import scale_of
-from srcnn_tf.ranges import check_number
-from srcnn_tf.training.callbacks import (
-    Checkpoints,
-    Pace,
-    Precision,
-    ProgressLine,
-    Recorder,
-    Run,
-    Stopping,
-)
+from srcnn_tf.ranges import check_choice, check_number
+from srcnn_tf.training import callbacks as roles
 from srcnn_tf.training.devices import check_same, together
 from srcnn_tf.training.recipe import History, Recipe, recipe_as_json
 from srcnn_tf.training.timing import settled
@@ -132,11 +125,11 @@ def fit(
     trained = _after_interpolation(model) if recipe.scales else model
     scales = tuple(recipe.scales or [scale_of(model)])
     with tempfile.TemporaryDirectory() as scratch:
-        run = Run(recipe)
-        recorder, stopping = Recorder(run), Stopping(run)
+        run = roles.Run(recipe)
+        recorder, stopping = roles.Recorder(run), roles.Stopping(run)
         place = Path(scratch if folder is None else folder)
         about = {**(about or {}), **getattr(model, "about", {})}
-        checkpoints = Checkpoints(run, recorder, place, about, resume)
+        checkpoints = roles.Checkpoints(run, recorder, place, about, resume)
         check_same(strategy, json.dumps([recipe_as_json(run.recipe), checkpoints.about, run.step]))
         channels = model.input_shape[-1]
         batches = _batches(train_images, scales, channels, recipe, run.step)
@@ -158,14 +151,14 @@ def fit(
             checkpoints.restore(trained)
         # Outermost first: when the recorder sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
-        own = [Pace(run), recorder, checkpoints, ProgressLine(run), stopping]
+        own = [roles.Pace(run), recorder, checkpoints, roles.ProgressLine(run), stopping]
         swap = [keras.callbacks.SwapEMAWeights()] if recipe.ema is not None else []
         done = len(run.history.step)
         epochs = sys.maxsize  # a run of minutes ends when they are over
         if recipe.steps:
             epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
-        precision = Precision(run, trained)
-        with stopping.interrupts_noted(), precision.restored(), together():
+        precision = roles.Precision(run, trained)
+        with stopping.interrupts_noted(), contextlib.closing(precision), together():
             trained.fit(
                 batches,
                 validation_data=steady(tf.data.Dataset.from_tensors((inputs, hr_images))),
@@ -238,24 +231,17 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
     make = OPTIMIZERS[recipe.optimizer]
     if recipe.theta is not None:
         make = partial(AdjustablyClippedSGD, recipe.theta)
-    settings: dict[str, Any] = {
-        "learning_rate": recipe.learning_rate,
-        "global_clipnorm": recipe.clipnorm,
-        "use_ema": recipe.ema is not None,
-        "ema_momentum": recipe.ema if recipe.ema is not None else 0.99,  # Keras wants a number
-    }
+    settings = {"learning_rate": recipe.learning_rate, "global_clipnorm": recipe.clipnorm}
+    if recipe.ema is not None:
+        settings |= {"use_ema": True, "ema_momentum": recipe.ema}
     if not recipe.rate_factors and model.distribute_strategy.num_replicas_in_sync == 1:
         return make(**settings)
     layers = {layer.name: layer for layer in model.layers if layer.trainable_variables}
     for name in recipe.rate_factors:
-        if name not in layers:
-            there_are = ", ".join(layers)
-            raise ValueError(f"rate_factors names {name!r}; the layers that train are {there_are}")
-    factors = [
-        recipe.rate_factors.get(layer.name, 1)
-        for layer in layers.values()
-        for _ in layer.trainable_variables
-    ]
+        check_choice("layer of rate_factors", name, layers)
+    factors: list[float] = []
+    for name, layer in layers.items():
+        factors += [recipe.rate_factors.get(name, 1)] * len(layer.trainable_variables)
     return LayerRates(make(), factors, **settings)
 
 
