@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from multiprocessing import TimeoutError
@@ -73,7 +73,9 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
         ConnectionError: a file is missing and cannot be fetched.
         OSError: the cache folder cannot be used.
     """
-    name = _check_name(name)
+    if name not in NAMES and not (str(name) and Path(name).is_dir()):
+        known = f"there are {', '.join(NAMES)}, and any folder of images"
+        raise ValueError(f"unknown image set {str(name)!r}: {known}")
     if name == "samples":
         _check_split(name, split, ("train", "test"))
         folder = Path(skimage.__file__).parent / "data"
@@ -101,14 +103,6 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
         what = f"are not read {advice}" if known else "are no images"
         print(f"passing over {len(others)} files in {name} that {what}")
     return paths
-
-
-def _check_name(name: str | Path) -> str | Path:
-    if name in NAMES or (str(name) and Path(name).is_dir()):
-        return name
-    raise ValueError(
-        f"unknown image set {str(name)!r}: there are {', '.join(NAMES)}, and any folder of images"
-    )
 
 
 def _check_split(name: str | Path, split: str | None, splits: tuple[str, ...]) -> None:
@@ -262,12 +256,8 @@ def iterate_named(
     if name in TFDS_SETS:
         for number, image in enumerate(stream(name, split).as_numpy_iterator(), 1):
             yield f"number {number}", as_float(image)
-    else:
-        yield from _read(image_paths(name, split), skip_broken)
-
-
-def _read(paths: Sequence[Path], skip_broken: bool) -> Iterator[tuple[str, np.ndarray]]:
-    broken = []
+        return
+    broken, paths = [], image_paths(name, split)
     for path in paths:
         try:
             yield str(path), read_image(path)
