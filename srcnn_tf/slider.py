@@ -15,7 +15,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from srcnn_tf.figures import image_grid, one_size
-from srcnn_tf.images.pixels import to_bytes, with_channels
+from srcnn_tf.images.pixels import quantise, with_channels
 
 _WIDTH = 640  # small images are enlarged towards so many CSS pixels, by a whole factor
 
@@ -60,7 +60,7 @@ def before_after(
     """
     if len(labels) != 2 or labels[0] == labels[1]:
         raise ValueError(f"labels are two different names, before and after, not {labels!r}")
-    images = [to_bytes(with_channels(image)) for image in (before, after)]
+    images = [quantise(with_channels(image), np.uint8) for image in (before, after)]
     zoom = max(1, _WIDTH // one_size(images)[1])
     html = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         heading=f"<p>{escape(title)}</p>" if title else "",
