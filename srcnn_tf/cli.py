@@ -235,8 +235,8 @@ def _add_export(commands) -> None:
 def _export(options: argparse.Namespace) -> None:
     """Write a network as a file for another run time.
 
-    The file needs no Keras; its borders are mirrored, and a card lies beside it. It is run at once,
-    and written only if it agrees with Keras to 0.01 grey levels.
+    Borders are mirrored; the file needs no Keras, and a card lies beside it. It is run at once, and
+    written only if it agrees with Keras to 0.01 grey levels.
     """
     _check_folder(options.out)
     from srcnn_tf.export import FORMATS, export
