@@ -95,9 +95,9 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
     if not paths:
         held = [f"{path.name}/" if path.is_dir() else path.name for path in found]
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
+        told = f"there are no images in {name}, no files that end in {', '.join(FORMATS)}: it holds"
         raise FileNotFoundError(
-            f"there are no images in {name}, no files that end in {', '.join(FORMATS)}: "
-            f"it holds {', '.join(held[:5]) or 'nothing'}{more} {advice}".rstrip()
+            f"{told} {', '.join(held[:5]) or 'nothing'}{more} {advice}".rstrip()
         )
     if others:
         what = f"are not read {advice}" if known else "are no images"
@@ -133,10 +133,8 @@ def fetch(registry: Traversable) -> list[Path]:
             if not sound:
                 data = _request(requests.get, name, url).content
                 if _sha256(data) != sha256:
-                    raise ValueError(
-                        f"{name} fetched from {url} is not the published file "
-                        "(its SHA-256 differs); it was not kept"
-                    )
+                    told = f"{name} fetched from {url} is not the published file"
+                    raise ValueError(f"{told} (its SHA-256 differs); it was not kept")
                 with _keeping(name):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_file(path, data, overwrite=True)
@@ -161,10 +159,9 @@ def _keeping(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
-            f"cannot keep {name} in {cache_folder()} ({error.strerror or error}). Set "
-            "SRCNN_TF_DATA to a folder that can be read and written and has room"
-        ) from error
+        told = f"cannot keep {name} in {cache_folder()} ({error.strerror or error})"
+        cure = "Set SRCNN_TF_DATA to a folder that can be read and written and has room"
+        raise OSError(f"{told}. {cure}") from error
 
 
 def _request(
@@ -197,10 +194,9 @@ def _request(
                 page = urlsplit(answer.url).netloc
                 raise requests.RequestException(f"a page of {page} was answered, not the file")
         except Exception as error:  # of a host name too long, a UnicodeError, for one
-            raise ConnectionError(
-                f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network, or "
-                f"set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache_folder()}"
-            ) from error
+            told = f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network"
+            cure = f"set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache_folder()}"
+            raise ConnectionError(f"{told}, or {cure}") from error
     return answer
 
 
@@ -356,10 +352,9 @@ def _tensorflow_datasets() -> ModuleType:
 
         _ = tfds.builder_from_directory  # an import that fails is only logged and comes up empty
     except (ImportError, AttributeError) as error:
-        raise ImportError(
-            f"{' and '.join(TFDS_SETS)} need TensorFlow Datasets, whose import failed ({error}): "
-            "pip install tensorflow-datasets importlib_resources, and start Python anew"
-        ) from error
+        told = f"{' and '.join(TFDS_SETS)} need TensorFlow Datasets, whose import failed ({error})"
+        cure = "pip install tensorflow-datasets importlib_resources, and start Python anew"
+        raise ImportError(f"{told}: {cure}") from error
     return tfds
 
 

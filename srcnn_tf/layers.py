@@ -125,7 +125,7 @@ class Deconvolution(keras.layers.Conv2DTranspose):
     def __init__(self, filters: int, kernel_size: int, scale: int, **kwargs):
         if not kernel_size >= scale >= 1:
             raise ValueError(
-                f"kernel_size {kernel_size} and scale {scale} do not fit: kernel_size >= scale >= 1"
+                f"kernel_size {kernel_size} and scale {scale}: not kernel >= scale >= 1"
             )
         super().__init__(filters, kernel_size, strides=scale, padding="same", **kwargs)
         self.scale = scale

@@ -87,10 +87,10 @@ def _vgg(depth: int, weights: str) -> keras.Model:
     try:
         return vgg(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises no narrower class
+        told = f"VGG{depth}'s ImageNet weights are not in Keras's cache and cannot be fetched"
+        cure = 'pass weights="random" for features that no photograph has shaped'
         raise ConnectionError(
-            f"VGG{depth}'s ImageNet weights are not in Keras's cache and cannot be fetched "
-            f'({error}). Connect to the network once, or pass weights="random" for features that '
-            "no photograph has shaped"
+            f"{told} ({error}). Connect to the network once, or {cure}"
         ) from error
 
 

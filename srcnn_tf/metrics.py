@@ -156,9 +156,8 @@ def _compare(
 
 def _check_shapes(hr_shape: tuple, sr_shape: tuple, protocol: Protocol) -> None:
     if hr_shape != sr_shape or len(hr_shape) not in (3, 4):
-        raise ValueError(
-            f"cannot compare {hr_shape} and {sr_shape}: give the same [h, w, c], or [n, h, w, c]"
-        )
+        wanted = "the same [h, w, c], or [n, h, w, c]"
+        raise ValueError(f"cannot compare {hr_shape} and {sr_shape}: give {wanted}")
     if hr_shape[-1] not in (1, 3):
         raise ValueError(f"images of shape {hr_shape}: channels must be 1 or 3, without alpha")
     if min(hr_shape[-3:-1]) <= 2 * protocol.border:

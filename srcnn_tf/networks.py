@@ -48,11 +48,9 @@ class Network:
             ValueError: the table has none.
         """
         if scale not in self.recipes:
-            there_are = ", ".join(f"×{scale}" for scale in self.recipes) or "none"
+            known = ", ".join(f"×{scale}" for scale in self.recipes) or "none"
             cure = f"add [networks.{self.name}.x{scale}] to networks.toml"
-            raise ValueError(
-                f"{self.name} has no recipe for ×{scale}, only for {there_are}: {cure}"
-            )
+            raise ValueError(f"{self.name} has no recipe for ×{scale}, only for {known}: {cure}")
         return dict(self.recipes[scale])
 
 

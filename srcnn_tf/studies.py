@@ -179,10 +179,8 @@ def to_text(outcomes: Sequence[Outcome]) -> str:
         score = np.mean([outcome.psnr for outcome in group])
         apart = [outcome.psnr - first.get(outcome.seed, np.nan) for outcome in group]
         spread = f"{min(apart):+.2f} to {max(apart):+.2f}" if len(apart) > 1 and any(apart) else "–"
-        lines.append(
-            f"{name:{width}}  {score:7.2f}  {np.mean(apart):+10.2f}  {spread:14}"
-            f"  {best:10.2f}  {seconds:7.0f}"
-        )
+        line = f"{name:{width}}  {score:7.2f}  {np.mean(apart):+10.2f}  {spread:14}"
+        lines.append(f"{line}  {best:10.2f}  {seconds:7.0f}")
     return "\n".join(lines)
 
 

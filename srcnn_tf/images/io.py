@@ -103,15 +103,13 @@ def read_with_surroundings(path: str | Path) -> tuple[np.ndarray, Surroundings]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _decode(data)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{path} is refused as a decompression bomb: {error}. Images of at most "
-            f"{Image.MAX_IMAGE_PIXELS:,} pixels are read; cut yours into parts"
-        ) from error
+        most = f"Images of at most {Image.MAX_IMAGE_PIXELS:,} pixels are read; cut yours into parts"
+        raise ValueError(f"{path} is refused as a decompression bomb: {error}. {most}") from error
     except Exception as error:  # decoders raise what they like
         what = "no known format" if isinstance(error, UnidentifiedImageError) else error
+        wanted = "a whole PNG, JPEG, BMP, WebP or TIFF file"
         raise ValueError(
-            f"{path} cannot be read as an image ({what}); it must be a whole PNG, JPEG, BMP, WebP "
-            "or TIFF file"
+            f"{path} cannot be read as an image ({what}): it must be {wanted}"
         ) from error
 
 

@@ -82,10 +82,8 @@ def as_float(
     slack = OVERSHOOT if overshoot else 0
     # False for NaN too.
     if image.size and not (image.min() >= -slack and image.max() <= 1 + slack):
-        raise ValueError(
-            f"{name} has values from {image.min():.4g} to {image.max():.4g}; floats must lie in "
-            "[0, 1] (divide 8-bit values by 255) and none may be NaN"
-        )
+        told = f"{name} has values from {image.min():.4g} to {image.max():.4g}; floats must lie in"
+        raise ValueError(f"{told} [0, 1] (divide 8-bit values by 255) and none may be NaN")
     return image.astype(np.float32, copy=False)
 
 
@@ -129,10 +127,10 @@ def check_sides(
     sizes = [(name, *image.shape[:2]) for name, image in zip(names, images, strict=True)]
     small = [f"{name} ({h}×{w})" for name, h, w in sizes if min(h, w) < least]
     if small:
-        raise ValueError(
-            f"{len(small)} of {len(images)} {what} are smaller than {least}×{least} pixels, {why}: "
-            f"{', '.join(small[:5])}; leave them out"
+        told = (
+            f"{len(small)} of {len(images)} {what} are smaller than {least}×{least} pixels, {why}"
         )
+        raise ValueError(f"{told}: {', '.join(small[:5])}; leave them out")
 
 
 def quantise(image: np.ndarray, dtype: type = np.float32) -> np.ndarray:
@@ -209,10 +207,8 @@ def to_channels(image: np.ndarray, channels: int) -> np.ndarray:
     """
     image = as_float_or_tensor(image, overshoot=True)
     if len(image.shape) < 3 or image.shape[-1] not in (1, 3, 4) or channels not in (1, 3):
-        raise ValueError(
-            f"cannot make {channels} channels from shape {tuple(image.shape)}: images are "
-            "[h, w, c] with c = 1, 3 or 4, and channels is 1 (luma) or 3 (RGB)"
-        )
+        told = f"cannot make {channels} channels from shape {tuple(image.shape)}: images are"
+        raise ValueError(f"{told} [h, w, c], c = 1, 3 or 4, and channels is 1 (luma) or 3 (RGB)")
     if image.shape[-1] == 1:
         return image * np.ones(channels, np.float32)
     if channels == 3:

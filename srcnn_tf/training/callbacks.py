@@ -271,10 +271,9 @@ class Stopping(_OfRun):
         if self.interrupted:
             raise KeyboardInterrupt
         if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"the loss became {logs['loss']} at step {self.run.step}. Try a lower learning "
-                f"rate than {self.run.recipe.learning_rate:g}, or a clipnorm"
-            )
+            told = f"the loss became {logs['loss']} at step {self.run.step}"
+            cure = f"a lower learning rate than {self.run.recipe.learning_rate:g}, or a clipnorm"
+            raise FloatingPointError(f"{told}. Try {cure}")
         if self.run.done >= 1:
             self.model.stop_training = True
 

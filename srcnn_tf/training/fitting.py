@@ -57,10 +57,8 @@ def split_validation(
     """
     check_number("every", every, whole=True)
     if not 1 < every <= len(images):
-        raise ValueError(
-            f"cannot hold out one in {every} of {len(images)} images: give at least "
-            f"{max(every, 2)}, of which one is not trained on"
-        )
+        told = f"cannot hold out one in {every} of {len(images)} images"
+        raise ValueError(f"{told}: give at least {max(every, 2)}, of which one is not trained on")
     contents = lambda image: (np.shape(image), hash(np.asarray(image).tobytes()))  # noqa: E731
     held_out = list(images[every - 1 :: every])
     seen = {contents(image) for image in held_out}
@@ -178,25 +176,19 @@ def _check_devices(strategy: tf.distribute.Strategy, recipe: Recipe) -> None:
     if recipe.minutes and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         raise ValueError("several machines train for steps, not for minutes: their clocks differ")
     if recipe.batch_size % replicas:
-        raise ValueError(
-            f"batch_size is {recipe.batch_size}: {replicas} devices share each batch, so it must "
-            f"be a multiple of {replicas} (CUDA_VISIBLE_DEVICES hides some)"
-        )
+        told = f"batch_size is {recipe.batch_size}: {replicas} devices share each batch, so it must"
+        raise ValueError(f"{told} be a multiple of {replicas} (CUDA_VISIBLE_DEVICES hides some)")
     if recipe.scales and replicas > 1:
-        raise ValueError(
-            f"several scales train on one device, not on {replicas}: build the model outside of a "
-            "strategy's scope, or train one scale"
-        )
+        cure = "build the model outside of a strategy's scope, or train one scale"
+        raise ValueError(f"several scales train on one device, not on {replicas}: {cure}")
 
 
 def _after_interpolation(model: keras.Model) -> keras.Model:
     """Return what comes after a model's first layer, which enlarges: the same for every scale."""
     first, *rest = (it for it in model.layers if not isinstance(it, keras.layers.InputLayer))
     if not isinstance(first, BicubicUpsampling) or hasattr(model, "discriminator"):
-        raise ValueError(
-            f"the model {model.name!r} does not begin with BicubicUpsampling, so that its weights "
-            "fit one scale only, or is adversarial: leave `scales` of the recipe at None"
-        )
+        told = f"the model {model.name!r} does not begin with BicubicUpsampling, or is adversarial"
+        raise ValueError(f"{told}: it fits one scale, so leave `scales` of the recipe at None")
     if isinstance(model, keras.Sequential):
         shape = (None, None, model.input_shape[-1])
         return keras.Sequential([keras.Input(shape), *rest], name=model.name)
