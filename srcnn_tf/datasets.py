@@ -74,8 +74,8 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
         OSError: the cache folder cannot be used.
     """
     if name not in NAMES and not (str(name) and Path(name).is_dir()):
-        known = f"there are {', '.join(NAMES)}, and any folder of images"
-        raise ValueError(f"unknown image set {str(name)!r}: {known}")
+        there_are = f"there are {', '.join(NAMES)}, and any folder of images"
+        raise ValueError(f"unknown image set {str(name)!r}: {there_are}")
     if name == "samples":
         _check_split(name, split, ("train", "test"))
         folder = Path(skimage.__file__).parent / "data"

@@ -223,7 +223,7 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
     make = OPTIMIZERS[recipe.optimizer]
     if recipe.theta is not None:
         make = partial(AdjustablyClippedSGD, recipe.theta)
-    settings = {"learning_rate": recipe.learning_rate, "global_clipnorm": recipe.clipnorm}
+    settings: dict = {"learning_rate": recipe.learning_rate, "global_clipnorm": recipe.clipnorm}
     if recipe.ema is not None:
         settings |= {"use_ema": True, "ema_momentum": recipe.ema}
     if not recipe.rate_factors and model.distribute_strategy.num_replicas_in_sync == 1:
