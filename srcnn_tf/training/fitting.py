@@ -152,16 +152,14 @@ def fit(
         own = [roles.Pace(run), recorder, checkpoints, roles.ProgressLine(run), stopping]
         swap = [keras.callbacks.SwapEMAWeights()] if recipe.ema is not None else []
         done = len(run.history.step)
-        epochs = sys.maxsize  # a run of minutes ends when they are over
-        if recipe.steps:
-            epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
+        finished = recipe.steps is not None and run.done == 1
         precision = roles.Precision(run, trained)
         with stopping.interrupts_noted(), contextlib.closing(precision), together():
             trained.fit(
                 batches,
                 validation_data=steady(tf.data.Dataset.from_tensors((inputs, hr_images))),
                 initial_epoch=done,
-                epochs=epochs,
+                epochs=done if finished else sys.maxsize,  # `stopping` ends it
                 steps_per_epoch=recipe.steps_per_epoch,
                 callbacks=[*own, precision, *callbacks, *swap],
                 shuffle=False,  # the crops are random already
