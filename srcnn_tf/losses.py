@@ -68,14 +68,14 @@ def vgg_features(
     check_choice("depth of VGG", depth, (16, 19))
     vgg = _vgg(depth, weights)
     check_choice(f"layer of VGG{depth}", layer, [part.name for part in vgg.layers[1:]])
+    features = keras.Model(vgg.input, vgg.get_layer(layer).output)
     if weights == "random":
         start = keras.initializers.HeNormal(seed)
-        for part in vgg.layers:
+        for part in features.layers:
             for kernel in part.weights[:1]:
                 kernel.assign(start.clone()(kernel.shape))
     images = keras.Input((None, None, None))
-    features = keras.Model(vgg.input, vgg.get_layer(layer).output)(_Preprocessing()(images))
-    model = keras.Model(images, features, name=f"vgg{depth}_{layer}")
+    model = keras.Model(images, features(_Preprocessing()(images)), name=f"vgg{depth}_{layer}")
     model.trainable = False
     return model
 
