@@ -94,11 +94,10 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
     advice = f"({advice}: convert them to PNG or JPEG)" if known else ""
     if not paths:
         held = [f"{path.name}/" if path.is_dir() else path.name for path in found]
+        few = ", ".join(held[:5]) or "nothing"
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
         told = f"there are no images in {name}, no files that end in {', '.join(FORMATS)}: it holds"
-        raise FileNotFoundError(
-            f"{told} {', '.join(held[:5]) or 'nothing'}{more} {advice}".rstrip()
-        )
+        raise FileNotFoundError(f"{told} {few}{more} {advice}".rstrip())
     if others:
         what = f"are not read {advice}" if known else "are no images"
         print(f"passing over {len(others)} files in {name} that {what}")
