@@ -71,7 +71,7 @@ told = {"refused": [], "loss": [], "psnr": []}
 class Killed(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 2:
-            print(json.dumps(told), flush=True)
+            print(f"\\n{json.dumps(told)}", flush=True)  # below the progress line
             if worker == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
 
