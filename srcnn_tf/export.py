@@ -133,10 +133,8 @@ def export(
             noise = np.random.default_rng(0).random((1, height, width, model.channels), np.float32)
             apart = max(apart, 255 * float(np.abs(run(noise) - np.asarray(model(noise))).max()))
         if not apart <= _MOST_LEVELS:
-            raise ValueError(
-                f"{path} would differ from Keras by {apart:.2g} grey levels, more than "
-                f"{_MOST_LEVELS}: it is not written"
-            )
+            told = f"{path} would differ from Keras by {apart:.2g} grey levels"
+            raise ValueError(f"{told}, more than {_MOST_LEVELS}: it is not written")
         for part in Path(folder).iterdir():
             target = path.with_name(part.name)
             if target.is_dir():

@@ -114,11 +114,9 @@ def train(
     about = {
         "model": name,
         "scale": scale,
-        "channels": channels,
+        **origin,
         "parameters": model.count_params(),
-        "start": origin["start"],
         "recipe": read_progress(run)["recipe"],
-        "data": origin["data"],
         "images": {"train": len(train_images), "validation": len(validation_images)},
         "steps": history.step[-1],
         "seconds": round(history.seconds[-1]),
