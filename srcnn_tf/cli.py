@@ -159,9 +159,8 @@ def _train(options: argparse.Namespace) -> None:
     from srcnn_tf.pretrained import default_recipe, stem
     from srcnn_tf.training import load_history
 
-    minutes = options.minutes
-    if options.steps is None and minutes is None:
-        minutes = 10
+    unsaid = options.steps is None and options.minutes is None
+    minutes = 10 if unsaid else options.minutes
     recipe = default_recipe(
         options.model, options.scale, steps=options.steps, minutes=minutes, seed=options.seed
     )

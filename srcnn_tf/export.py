@@ -168,7 +168,7 @@ def _kind(path: Path) -> str:
     if missing := ", ".join(package for package in packages if not find_spec(package)):
         raise ImportError(f"{path.suffix} files need {missing}: pip install 'srcnn-tf[export]'")
     if kind == "openvino":  # importing it would tell Google Analytics so, unasked
-        sys.modules.setdefault("openvino_telemetry", None)
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return kind
 
 

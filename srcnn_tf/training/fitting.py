@@ -129,10 +129,9 @@ def fit(
         about = {**(about or {}), **getattr(model, "about", {})}
         checkpoints = roles.Checkpoints(run, recorder, place, about, resume)
         check_same(strategy, json.dumps([recipe_as_json(run.recipe), checkpoints.about, run.step]))
-        channels = model.input_shape[-1]
-        batches = _batches(train_images, scales, channels, recipe, run.step)
+        batches = _batches(model, train_images, recipe, run.step)
         names = names or [f"number {n}" for n in range(1, len(validation_images) + 1)]
-        inputs, hr_images = _validation_batch(validation_images, scales, channels, recipe, names)
+        inputs, hr_images = _validation_batch(model, validation_images, names, recipe)
         shared = len(inputs) - len(inputs) % replicas
         if shared < len(inputs):
             if not shared:
@@ -194,13 +193,13 @@ def _after_interpolation(model: keras.Model) -> keras.Model:
 
 
 def _batches(
-    images: Sequence[np.ndarray], scales: Sequence[int], channels: int, recipe: Recipe, first: int
+    model: keras.Model, images: Sequence[np.ndarray], recipe: Recipe, first: int
 ) -> tf.data.Dataset:
     make: Any = mixed_scale_crops if recipe.scales else random_crops
     shared = ("hr_patch", "batch_size", "flips", "rotations", "rescale", "degradation", "seed")
     options = {name: getattr(recipe, name) for name in shared}
-    scale = scales if recipe.scales else scales[0]
-    return make(images, scale, channels=channels, first_batch=first, **options)
+    scale = recipe.scales or scale_of(model)
+    return make(images, scale, channels=model.input_shape[-1], first_batch=first, **options)
 
 
 class _PSNRAt(PSNR):
@@ -236,13 +235,10 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
 
 
 def _validation_batch(
-    images: Sequence[np.ndarray],
-    scales: Sequence[int],
-    channels: int,
-    recipe: Recipe,
-    names: Sequence[str],
+    model: keras.Model, images: Sequence[np.ndarray], names: Sequence[str], recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
+    scales, channels = recipe.scales or [scale_of(model)], model.input_shape[-1]
     images = [as_array(image) for image in images]
     check_sides(images, recipe.hr_patch, names, "validation images")
     side = min(_VALIDATION_SIDE, *(min(image.shape[:2]) for image in images))
