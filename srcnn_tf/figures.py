@@ -172,18 +172,17 @@ def training_curves(
         ValueError: another word for `against`.
     """
     check_choice("against", against, ("step", "seconds"))
-    size = (5.5, 5.5)
-    figure, (upper, lower) = plt.subplots(2, 1, figsize=size, sharex=True, layout="constrained")
+    figure, (loss, psnr) = plt.subplots(2, 1, figsize=(5.5, 5.5), sharex=True, layout="constrained")
     for name, history in histories.items():
-        upper.plot(getattr(history, against), history.loss, ".-", label=name)
-        lower.plot(getattr(history, against), history.psnr, ".-", label=name)
+        loss.plot(getattr(history, against), history.loss, ".-", label=name)
+        psnr.plot(getattr(history, against), history.psnr, ".-", label=name)
     if baseline is not None:
-        lower.axhline(baseline, color="gray", linestyle="--", label="bicubic")
-    upper.set(yscale="log", ylabel="training loss")
-    lower.set(ylabel="validation PSNR (dB)", xlabel=against)
-    for axes in (upper, lower):
+        psnr.axhline(baseline, color="gray", linestyle="--", label="bicubic")
+    loss.set(yscale="log", ylabel="training loss")
+    psnr.set(ylabel="validation PSNR (dB)", xlabel=against)
+    for axes in (loss, psnr):
         axes.grid(alpha=0.3, which="both")
-    lower.legend(fontsize=9)
+    psnr.legend(fontsize=9)
     return _finish(figure, title)
 
 
