@@ -159,8 +159,7 @@ def _train(options: argparse.Namespace) -> None:
     from srcnn_tf.pretrained import default_recipe, stem
     from srcnn_tf.training import load_history
 
-    unsaid = options.steps is None and options.minutes is None
-    minutes = 10 if unsaid else options.minutes
+    minutes = 10 if (options.steps, options.minutes) == (None, None) else options.minutes
     recipe = default_recipe(
         options.model, options.scale, steps=options.steps, minutes=minutes, seed=options.seed
     )

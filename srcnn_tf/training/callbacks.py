@@ -226,8 +226,7 @@ class Precision(_OfRun):
     def on_test_begin(self, logs=None):
         self.close()
 
-    def on_test_end(self, logs=None):
-        self.on_train_begin()
+    on_test_end = on_train_begin
 
     def close(self) -> None:
         """Leave the model computing in float32."""

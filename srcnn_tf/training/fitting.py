@@ -151,14 +151,14 @@ def fit(
         own = [roles.Pace(run), recorder, checkpoints, roles.ProgressLine(run), stopping]
         swap = [keras.callbacks.SwapEMAWeights()] if recipe.ema is not None else []
         done = len(run.history.step)
-        finished = recipe.steps is not None and run.done == 1
+        epochs = done if recipe.steps and run.done == 1 else sys.maxsize  # which `stopping` ends
         precision = roles.Precision(run, trained)
         with stopping.interrupts_noted(), contextlib.closing(precision), together():
             trained.fit(
                 batches,
                 validation_data=steady(tf.data.Dataset.from_tensors((inputs, hr_images))),
                 initial_epoch=done,
-                epochs=done if finished else sys.maxsize,  # `stopping` ends it
+                epochs=epochs,
                 steps_per_epoch=recipe.steps_per_epoch,
                 callbacks=[*own, precision, *callbacks, *swap],
                 shuffle=False,  # the crops are random already
