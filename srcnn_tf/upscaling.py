@@ -99,7 +99,7 @@ def upscale_alone(
     recipe: Recipe,
     copies: int = 20,
     before: Sequence[keras.Model] = (),
-    projections: int = 4,
+    projections: int = 10,
     progress: bool = False,
     engine: str = "tensorflow",
 ) -> np.ndarray:
