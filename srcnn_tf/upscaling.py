@@ -133,6 +133,8 @@ def upscale_alone(
     CVPR 2018. Lesson 11.
     """
     image = as_array(image, channels=(1, 3, 4))
+    if image.shape[2] == 4:
+        image = _with_hidden_colours_filled(image)
     degradation, shares = recipe.degradation, 1 + len(before)
     turns = is_symmetric(degradation)
     recipe = replace(
@@ -150,8 +152,7 @@ def upscale_alone(
         fathers.append(sr_image[..., :3])
         weights = network.get_weights()
     if not degradation.noise and degradation.jpeg_quality is None:
-        lr_image = as_float(_with_hidden_colours_filled(image) if image.shape[2] == 4 else image)
-        sr_image = back_project(sr_image, lr_image, degradation, projections)
+        sr_image = back_project(sr_image, as_float(image), degradation, projections)
     return quantise(sr_image, dtype)
 
 
