@@ -95,6 +95,16 @@ def _add_upscale(commands) -> None:
     engines = ("auto", "tensorflow", "openvino", "onnx")
     add("--engine", choices=engines, default="auto", help=what)
     add("--overwrite", action="store_true", help="replace files that are there")
+    alone = parser.add_argument_group("--model zssr, which learns from the image itself")
+    add = alone.add_argument
+    add(
+        "--minutes",
+        type=float,
+        help="of training, Ctrl-C ends it with the best so far (default: 2)",
+    )
+    blur = "what blurred the image before it was shrunk: standard deviation in pixels of the result"
+    add("--blur", type=float, help=f"{blur} (default: bicubic shrinking alone)")
+    add("--gradual", action="store_true", help="learn the smaller scales first")
 
 
 def _upscale(options: argparse.Namespace) -> None:
@@ -111,8 +121,13 @@ def _upscale(options: argparse.Namespace) -> None:
     from srcnn_tf.probes import scale_of
     from srcnn_tf.upscaling import upscale_file, upscale_folder
 
-    default = 3 if options.model in networks() else None
-    model = load_pretrained(options.model, options.scale or default)
+    default, how = 3 if options.model in networks() else None, {}
+    if options.model == "zssr":
+        model, how["enlarge"] = _learning_alone(options, options.scale or default)
+    elif options.minutes is not None or options.blur is not None or options.gradual:
+        raise ValueError("--minutes, --blur and --gradual belong to --model zssr")
+    else:
+        model = load_pretrained(options.model, options.scale or default)
     scale = scale_of(model)
     if source.is_dir():
         folder = source.resolve()  # "." has no name of its own
@@ -125,9 +140,27 @@ def _upscale(options: argparse.Namespace) -> None:
         target = target or source.with_name(file)
         target = target / file if target.is_dir() else target
     enlarge, start = upscale_folder if source.is_dir() else upscale_file, time.perf_counter()
-    pixels = enlarge(source, target, model, options.overwrite, engine=options.engine)
+    pixels = enlarge(source, target, model, options.overwrite, engine=options.engine, **how)
     rate = pixels / 1e6 / (time.perf_counter() - start)
     print(f"wrote {target} ({rate:.1f} megapixels a second)")
+
+
+def _learning_alone(options: argparse.Namespace, scale: int):
+    """Return ZSSR's network, not trained, and what trains it on an image and enlarges that."""
+    if options.source.is_dir():
+        raise ValueError("zssr learns from one image alone: name a file, not a folder")
+    from functools import partial
+
+    from srcnn_tf.models import zssr
+    from srcnn_tf.pairs import Degradation
+    from srcnn_tf.pretrained import default_recipe
+    from srcnn_tf.upscaling import upscale_alone
+
+    minutes = 2 if options.minutes is None else options.minutes
+    degradation = Degradation(blur=options.blur or 0, antialias=options.blur is None)
+    recipe = default_recipe("zssr", scale, minutes=minutes, degradation=degradation)
+    *before, model = (zssr(n, channels=1) for n in range(2, scale + 1))
+    return model, partial(upscale_alone, recipe=recipe, before=before if options.gradual else ())
 
 
 def _add_train(commands) -> None:

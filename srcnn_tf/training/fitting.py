@@ -258,7 +258,7 @@ def _validation_batch(
     if blank:
         told = f"of {len(images)} validation images, {len(blank)} are blank: {', '.join(blank)}"
         if not crops:
-            raise ValueError(f"{told}. Hold out photographs")
+            raise ValueError(f"{told}. Bicubic restores them as well: take photographs")
         print(f"{told}; left out")
     pairs = []
     for scale in scales:
