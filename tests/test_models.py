@@ -13,7 +13,7 @@ from srcnn_tf.networks import networks
 
 NAMES = list(networks())
 # Of the deep networks shallow ones will do, in a part of the compiler's time.
-SHALLOW = {"vdsr": {"depth": 5}, "srresnet": {"blocks": 2, "width": 8}}
+SHALLOW = {"vdsr": {"depth": 5}, "zssr": {"depth": 3}, "srresnet": {"blocks": 2, "width": 8}}
 
 
 @pytest.mark.parametrize("name", NAMES)
