@@ -220,7 +220,7 @@ def test_what_does_not_fit_is_refused():
         vdsr(2, depth=2, width=2), discriminator(None, width=1, dense=1, channels=1)
     )
     images = [np.random.default_rng(0).random((32, 32, 1), np.float32)]
-    with pytest.raises(ValueError, match="or is adversarial: leave `scales` of the recipe at None"):
+    with pytest.raises(ValueError, match="or is adversarial: it fits one scale"):
         fit(model, images, images, replace(RECIPE, scales=(2, 4)))
 
 
