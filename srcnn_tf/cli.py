@@ -117,7 +117,7 @@ def _upscale(options: argparse.Namespace) -> None:
     if not options.source.exists():
         raise FileNotFoundError(f"there is no file or folder {options.source}")
     source, target = options.source, options.target
-    from srcnn_tf.pretrained import load_pretrained
+    from srcnn_tf.pretrained import card, load_pretrained
     from srcnn_tf.probes import scale_of
     from srcnn_tf.upscaling import upscale_file, upscale_folder
 
@@ -127,7 +127,12 @@ def _upscale(options: argparse.Namespace) -> None:
     elif options.minutes is not None or options.blur is not None or options.gradual:
         raise ValueError("--minutes, --blur and --gradual belong to --model zssr")
     else:
-        model = load_pretrained(options.model, options.scale or default)
+        which = options.model, options.scale or default
+        model = load_pretrained(*which)
+        if Path(options.model).suffix != ".keras":
+            name = card(*which)["model"]
+            if networks()[name].adversary is not None:
+                print(f"{name} learnt to look real: its finest details are invented")
     scale = scale_of(model)
     if source.is_dir():
         folder = source.resolve()  # "." has no name of its own
@@ -177,7 +182,8 @@ def _add_train(commands) -> None:
     add("--out", required=True, type=_path, help="folder for weights, card and checkpoints")
     add("--channels", type=int, choices=(1, 3), help="1: luma, 3: RGB (default: MODEL's own)")
     add("--seed", type=int, default=0, help="of crops and weights (default: 0)")
-    add("--start", choices=("bicubic", "random"), default="bicubic")
+    start = "bicubic, random, or weights to go on from, named as for `upscale --model` (default: "
+    add("--start", help=f"{start}MODEL's own)")
     add("--resume", action="store_true", help="go on with the run in the folder")
     add("--tensorboard", action="store_true", help="log losses and PSNR for TensorBoard, into OUT")
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,14 +21,15 @@ from srcnn_tf.files import write_file
 from srcnn_tf.images.pixels import check_sides, quantise
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.metrics import Protocol, psnr
-from srcnn_tf.models import build
+from srcnn_tf.models import STARTS, build, discriminator
 from srcnn_tf.networks import find
 from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair
-from srcnn_tf.pretrained import stem
+from srcnn_tf.pretrained import load_pretrained, stem
 from srcnn_tf.probes import scale_of
 from srcnn_tf.training import History, Recipe, fit, split_validation, write_weights
+from srcnn_tf.training.adversarial import Adversarial, content_loss
 from srcnn_tf.training.devices import strategy
 from srcnn_tf.training.run_folder import read_progress
 from srcnn_tf.upscaling import upscale
@@ -41,7 +43,7 @@ def train(
     data: Sequence[str],
     recipe: Recipe,
     folder: str | Path,
-    start: str = "bicubic",
+    start: str | None = None,
     resume: bool = False,
     channels: int | None = None,
     tensorboard: bool = False,
@@ -58,9 +60,11 @@ def train(
         name: a network of the table (`networks.toml`).
         scale: 2, 3 or 4.
         data: image sets by name, or folders; of sets of `datasets.PARTED`, the part to train on.
-        recipe: how to train; its seed is that of the random weights too.
+        recipe: how to train; its seed is that of the random weights too. A network that the table
+            gives an adversary minimises `adversarial.content_loss` in place of the recipe's loss.
         folder: where to write; made if it is not there.
-        start: "bicubic" or "random".
+        start: "bicubic" or "random"; or whose weights it goes on from: a name, folder or file as
+            for `pretrained.load_pretrained`; None for what the table has.
         resume: go on with the run in `folder`, if there is one.
         channels: 1 for luma, 3 for RGB; None for what the table has.
         tensorboard: write a log for TensorBoard too, into `NAME-xSCALE-log/`.
@@ -69,17 +73,27 @@ def train(
         The run's history.
 
     Raises:
-        ValueError: unknown model, scale or set; a test set, a copy of one of its files, or an
-            image smaller than a crop among the data; see also `fit`.
+        ValueError: unknown model, scale or set; a start of other weights than the model's; a test
+            set, a copy of one of its files, or an image smaller than a crop among the data; see
+            also `fit`.
         FileExistsError: `folder` holds such a run and `resume` is false, or such weights alone.
         ImportError: TensorBoard is asked for and not installed.
         ConnectionError: a set is not in the cache and cannot be fetched.
     """
     if tensorboard and not find_spec("tensorboard"):
         raise ImportError("TensorBoard is not installed: pip install tensorboard")
-    channels = find(name).channels if channels is None else channels
-    with strategy(one=bool(recipe.scales)).scope():
-        model = build(name, scale, channels=channels, start=start, seed=recipe.seed)
+    network = find(name)
+    channels = network.channels if channels is None else channels
+    start = network.start if start is None else start
+    with strategy(one=bool(recipe.scales) or network.adversary is not None).scope():
+        own = {"start": start} if start in STARTS else {}
+        model = build(name, scale, channels=channels, seed=recipe.seed, **own)
+        if not own:
+            model.set_weights(_weights_to_start_from(start, model))
+        if network.adversary is not None:
+            options = {"channels": channels, "seed": recipe.seed, **network.adversary}
+            model = Adversarial(model, discriminator(None, **options))
+            recipe = replace(recipe, loss=content_loss())
     folder, files = Path(folder), stem(name, scale)
     weights, run = folder / f"{files}.weights.h5", folder / f"{files}-run"
     if weights.exists() and not (resume and run.exists()):
@@ -109,7 +123,7 @@ def train(
     # The weights file of a compiled model would hold its optimizer too.
     plain = build(name, scale, channels=channels)
     plain.set_weights(model.get_weights())
-    write_weights(weights, plain)
+    write_weights(weights, plain, network.half)
     about = {
         "model": name,
         "scale": scale,
@@ -131,6 +145,16 @@ def train(
     example = _example(plain, title, validation_images[0], names[0])
     _write_figure(folder / f"{files}-example.png", example)
     return history
+
+
+def _weights_to_start_from(start: str, model: keras.Model) -> list[np.ndarray]:
+    weights = load_pretrained(start, scale_of(model)).get_weights()
+    if [w.shape for w in weights] != [w.shape for w in model.get_weights()]:
+        raise ValueError(
+            f"the weights of {start} do not fit {model.name} for {model.input_shape[-1]} channels: "
+            f"start from its own kind, or choose {' or '.join(STARTS)}"
+        )
+    return weights
 
 
 def _example(model: keras.Model, title: str, image: np.ndarray, name: str) -> Figure:

@@ -25,6 +25,9 @@ class Network:
         channels: 1 for luma, 3 for RGB, where none are asked for.
         parameters: trainable numbers of the network, as its paper has them with biases and slopes.
         data: the image sets that it trains on.
+        start: of its training, where none is asked for; see `making.train`.
+        adversary: arguments of the `discriminator` that it trains against, if it does.
+        half: whether its weights are written in half precision.
         recipes: scale to the fields of its `training.Recipe`.
         floors: scale to image set to the PSNR in dB, on luma under the protocol, that its shipped
             weights must reach; scales without are not shipped.
@@ -37,6 +40,9 @@ class Network:
     channels: int = 1
     parameters: int
     data: tuple[str, ...]
+    start: str = "bicubic"
+    adversary: Mapping[str, Any] | None = None
+    half: bool = False
     recipes: Mapping[int, Mapping[str, Any]]
     floors: Mapping[int, Mapping[str, float]]
     unreached: Mapping[int, tuple[str, ...]]

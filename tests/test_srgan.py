@@ -1,5 +1,6 @@
 """SRGAN: its discriminator, and a training of two players that stops, resumes and is told of."""
 
+import json
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -8,10 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from srcnn_tf import losses
+from srcnn_tf import cli, load_pretrained, losses, networks
+from srcnn_tf.images import write_image
 from srcnn_tf.losses import PerceptualLoss
-from srcnn_tf.models import discriminator, srresnet, vdsr
-from srcnn_tf.training import Recipe, fit
+from srcnn_tf.models import build, discriminator, srresnet, vdsr
+from srcnn_tf.pretrained import card
+from srcnn_tf.training import Recipe, fit, write_weights
 from srcnn_tf.training.adversarial import Adversarial, _Balance, content_loss
 
 GENERATOR = np.random.default_rng(0)
@@ -217,5 +220,63 @@ def test_what_does_not_fit_is_refused():
         vdsr(2, depth=2, width=2), discriminator(None, width=1, dense=1, channels=1)
     )
     images = [np.random.default_rng(0).random((32, 32, 1), np.float32)]
-    with pytest.raises(ValueError, match="or is adversarial: leave `scales` of the recipe at None"):
+    with pytest.raises(ValueError, match="or is adversarial: it fits one scale"):
         fit(model, images, images, replace(RECIPE, scales=(2, 4)))
+
+
+# -- from the command line ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Make the table's SRGAN and SRResNet small, and VGG19 out of reach."""
+    table = networks.networks()
+    arguments = {**table["srgan"].arguments, "blocks": 1, "width": 4}
+    recipe = {"hr_patch": 24, "batch_size": 2, "steps_per_epoch": 1, "learning_rate": 1e-4}
+    tiny = {"arguments": arguments, "recipes": {4: recipe}}
+    own = {"srresnet": replace(table["srresnet"], **tiny)}
+    own["srgan"] = replace(table["srgan"], **tiny, adversary={"width": 1, "dense": 2})
+    monkeypatch.setattr(networks, "networks", lambda: {**table, **own})
+
+    def vgg(depth, weights):
+        raise ConnectionError("VGG19's weights are not in the cache")
+
+    monkeypatch.setattr(losses, "_vgg", vgg)
+
+
+def test_train_goes_on_from_weights_and_upscale_says_that_details_are_invented(
+    small, tmp_path, capsys
+):
+    start = build("srresnet", 4, start="random", seed=5)
+    write_weights(tmp_path / "srresnet-x4.weights.h5", start, half=True)
+    about = {"model": "srresnet", "scale": 4, "channels": 3, "recipe": {}}
+    (tmp_path / "srresnet-x4.json").write_text(json.dumps(about))
+    rounded = load_pretrained(tmp_path).get_weights()
+    for one, other in zip(rounded, start.get_weights(), strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_array_equal(one, other.astype(np.float16))
+
+    out = tmp_path / "out"
+    words = ["train", "srgan", "--scale", "4", "--steps", "2", "--data", "samples"]
+    assert cli.main([*words, "--start", str(tmp_path), "--out", str(out)]) == 0
+    assert "The content loss is the pixels' alone" in capsys.readouterr().out
+    trained = load_pretrained(out).get_weights()
+    moved = [np.abs(a - b).max() for a, b in zip(trained, rounded, strict=True)]
+    assert 0 < max(moved) < 0.01
+    assert card(out)["start"] == str(tmp_path)
+    assert (out / "srgan-x4.weights.h5").stat().st_size < 100_000
+
+    write_image(tmp_path / "photo.png", np.zeros((8, 8, 3), np.uint8))
+    upscale = ["upscale", str(tmp_path / "photo.png"), str(tmp_path / "large.png")]
+    assert cli.main([*upscale, "--model", str(out)]) == 0
+    assert "srgan learnt to look real: its finest details are invented" in capsys.readouterr().out
+    assert cli.main([*upscale, "--overwrite", "--model", str(tmp_path)]) == 0
+    assert "invented" not in capsys.readouterr().out
+
+
+def test_weights_of_another_network_are_no_start(small, tmp_path, capsys):
+    words = ["train", "srgan", "--scale", "4", "--data", "samples", "--out", str(tmp_path)]
+    assert cli.main([*words, "--start", "fsrcnn"]) == 2
+    assert "the weights of fsrcnn do not fit srresnet for 3 channels" in capsys.readouterr().err
+    assert cli.main([*words, "--start", "nosuch"]) == 2
+    assert "there is no network, file or folder nosuch" in capsys.readouterr().err

@@ -1,11 +1,13 @@
 """What a run keeps in its folder: written whole or not at all, checked when it is read."""
 
 import contextlib
+import io
 import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -16,12 +18,13 @@ PROGRESS = "progress.json"
 _HDF5_BYTES = 8192  # more than HDF5 adds to a variable's own, or to all of them
 
 
-def write_weights(path: str | Path, model: keras.Model) -> None:
+def write_weights(path: str | Path, model: keras.Model, half: bool = False) -> None:
     """Write a model's weights over those that are there; its optimizer's too if it is compiled.
 
     Args:
         path: ends in `.weights.h5`, as Keras's `load_weights` wants it.
         model: any built model; with an `Adversarial`, its discriminator goes too.
+        half: in half precision; Keras reads it as it reads any.
 
     Raises:
         OSError: see `files.write_file`; there is no room for a temporary file of that size.
@@ -35,7 +38,22 @@ def write_weights(path: str | Path, model: keras.Model) -> None:
         # HDF5 crashes Python when the disk fills under it: let it write only where there is room.
         write_file(whole, bytes(room))
         model.save_weights(whole)
-        write_file(path, whole.read_bytes(), overwrite=True)
+        write_file(path, _halved(whole) if half else whole.read_bytes(), overwrite=True)
+
+
+def _halved(path: Path) -> bytes:
+    """Return an HDF5 file with its arrays in half precision, in HDF5's newer and tighter form."""
+    buffer = io.BytesIO()
+    with h5py.File(path) as whole, h5py.File(buffer, "w", libver=("v110", "v110")) as half:
+
+        def copy(name, item):
+            if isinstance(item, h5py.Dataset):
+                half[name] = item[()].astype(np.float16)
+            else:
+                half.create_group(name).attrs.update(item.attrs)
+
+        whole.visititems(copy)
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager
