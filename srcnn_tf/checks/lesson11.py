@@ -20,7 +20,7 @@ TIMES = range(13)
 def counting(_rng, weights, sees, price) -> str:
     """Count weights, pixels seen, and the work of eight turns in VDSR's."""
     right = 9 * (3 * 64 + 6 * 64**2 + 64 * 3)
-    slips = {
+    slips: dict[float, str] = {
         right + 7 * 64 + 3: "ZSSR has no biases.",
         9 * (64 + 6 * 64**2 + 64): "The paper's network takes RGB: three maps in, three out.",
         9 * 8 * 64**2: "The first layer has three maps in, the last one three maps out.",
