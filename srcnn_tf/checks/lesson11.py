@@ -127,7 +127,7 @@ def allowed(rng, kept) -> str:
     # Which of the eight: as it is and mirrored, each by 0, 90, 180 and 270 degrees.
     cases: list[tuple[str, np.ndarray]] = [
         ("a round kernel", np.outer(even, even)),
-        ("one longer along rows", np.outer([1, 2, 1], even)),
+        ("one longer along rows", np.outer([0, 1, 2, 1, 0], even)),
         ("a diagonal one", np.eye(5) + 0.2 * np.fliplr(np.eye(5))),
         ("a lopsided one", rng.uniform(0.1, 1, (5, 5))),
         ("one that is mirrored left to right alone", np.outer(row, even)),
@@ -136,8 +136,7 @@ def allowed(rng, kept) -> str:
     for name, kernel in cases:
         kernel = kernel / kernel.sum()
         right = [
-            turned.shape == kernel.shape
-            and np.allclose(convolve(image, turned), convolve(image, kernel), atol=1e-9)
+            np.allclose(convolve(image, turned), convolve(image, kernel), atol=1e-9)
             for turned in eight_turns(kernel)
         ]
         given = array(call(kept, kernel), (8,), "What `kept` returns").astype(bool).tolist()
