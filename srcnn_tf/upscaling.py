@@ -248,10 +248,8 @@ def upscale_file(
         raise ValueError(f"{source} has an alpha channel: only .png, .webp and .tif hold it")
     size = [side * scale_of(model) for side in image.shape[:2]]
     if max(size) > io.LONGEST_SIDE.get(kind, max(size)):
-        raise ValueError(
-            f"{target} would be {size[0]}×{size[1]} pixels; {kind} holds {io.LONGEST_SIDE[kind]} a "
-            "side: write a .png"
-        )
+        told = f"{target} would be {size[0]}×{size[1]} pixels"
+        raise ValueError(f"{told}; {kind} holds {io.LONGEST_SIDE[kind]} a side: write a .png")
     if around.bits == 16:
         print(f"{source} holds 16 bits a channel; {target} will hold 8")
     for remark in around.remarks:
@@ -294,17 +292,13 @@ def upscale_folder(
     for path in image_paths(source):
         twin = jobs.setdefault(target / f"{path.stem}.png", path)
         if twin != path:
-            raise ValueError(
-                f"{twin.name} and {path.name} of {source} would both become {path.stem}.png: "
-                "rename one of them"
-            )
+            told = f"{twin.name} and {path.name} of {source} would both become {path.stem}.png"
+            raise ValueError(f"{told}: rename one of them")
     target.mkdir(parents=True, exist_ok=True)
     missing = {result: path for result, path in jobs.items() if overwrite or not result.exists()}
     if len(missing) < len(jobs):
-        print(
-            f"{len(jobs) - len(missing)} of {len(jobs)} images are in {target} already and are "
-            "kept; overwrite=True, or --overwrite, replaces them"
-        )
+        told = f"{len(jobs) - len(missing)} of {len(jobs)} images are in {target} already"
+        print(f"{told} and are kept; overwrite=True, or --overwrite, replaces them")
     pixels, failures = 0, []
     for result, path in tqdm(missing.items(), str(source), file=sys.stdout):
         try:
@@ -314,7 +308,6 @@ def upscale_folder(
                 raise
             failures.append(str(error))
     if failures:
-        raise ValueError(
-            f"{len(failures)} of {len(missing)} files were not enlarged:\n" + "\n".join(failures)
-        )
+        told = f"{len(failures)} of {len(missing)} files were not enlarged:"
+        raise ValueError("\n".join([told, *failures]))
     return pixels
