@@ -123,7 +123,7 @@ def _upscale(options: argparse.Namespace) -> None:
 
     default, how = 3 if options.model in networks() else None, {}
     if options.model == "zssr":
-        model, how["enlarge"] = _learning_alone(options, options.scale or default)
+        model, how["enlarge"] = _learning_alone(options, options.scale or 3)
     elif options.minutes is not None or options.blur is not None or options.gradual:
         raise ValueError("--minutes, --blur and --gradual belong to --model zssr")
     else:

@@ -26,6 +26,7 @@ from srcnn_tf.training.zero_shot import back_project, is_symmetric, learn, self_
 
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
+_FOR_TURNS = 2**20  # LR pixels at most that `upscale_alone` enlarges eight times
 
 
 def upscale(
@@ -106,8 +107,9 @@ def upscale_alone(
     """Enlarge one image with a network that learns from this image alone.
 
     First it trains (see `training.zero_shot.learn`). Then it enlarges eight turns of the image, of
-    which the median is taken, unless the degradation treats turns differently (crops are not turned
-    then either). Last come back-projections. Ctrl-C ends a training with the best so far.
+    which the median is taken, unless the image is larger than a megapixel, or the degradation
+    treats turns differently (crops are not turned then either). Last come back-projections.
+    Ctrl-C ends a training with the best so far.
 
     Args:
         image: see `upscale`, as the next.
@@ -144,6 +146,9 @@ def upscale_alone(
         flips=recipe.flips and turns,
         rotations=recipe.rotations and turns,
     )
+    if turns and image[..., 0].size > _FOR_TURNS:
+        print("more than a megapixel: it is enlarged once, not in eight turns")
+        turns = False
     fathers, weights = [image[..., :3]], model.get_weights()
     for network in map(plain_copy, [*before, model]):
         network.set_weights(weights)

@@ -24,6 +24,7 @@ from srcnn_tf.training.run_folder import read_progress
 SMALLEST = 8  # pixels a side of the image's smaller copy: less than a network of eight layers sees
 _SCALING, _SHEAR = 0.25, 0.1  # standard deviations, the paper's
 _PART = 192  # pixels a side that are scored
+_MOST = 2**23  # pixels of an image's relatives together: a large image has patches enough itself
 
 
 def relatives(image: np.ndarray, count: int, least: int = 1, seed: int = 0) -> list[np.ndarray]:
@@ -70,7 +71,7 @@ def learn(
         model: maps `[n, h, w, c']` to `[n, s·h, s·w, c']`, c' = 1 or 3; it learns in place.
         recipe: how; its degradation is the one that made the image. Crops are as large as a small
             image allows; where the device has bfloat16, "auto" takes it without a timing.
-        copies: relatives of each image.
+        copies: relatives of each image; fewer of one that is large.
 
     Raises:
         ValueError: an image too small or too flat to learn from; see also `training.fit`.
@@ -91,7 +92,9 @@ def learn(
     if recipe.precision == "auto":
         recipe = replace(recipe, precision="float32" if without_bfloat16() else "mixed")
     recipe = replace(recipe, hr_patch=side)
-    kin = [it for father in fathers for it in relatives(father, copies, side, recipe.seed)]
+    kin = []
+    for father in fathers:
+        kin += relatives(father, min(copies, _MOST // father.size), side, recipe.seed)
     with tempfile.TemporaryDirectory() as folder:
         try:
             part = [_most_varied(fathers[0], max(side, _PART))]

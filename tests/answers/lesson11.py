@@ -50,8 +50,7 @@ GAIN, BEST = CLEAN[10] - CLEAN[0], int(NOISY.argmax())
 
 
 def kept(kernel):
-    turns = eight_turns(kernel)
-    return [it.shape == kernel.shape and np.allclose(it, kernel) for it in turns]
+    return [np.allclose(turned, kernel) for turned in eight_turns(kernel)]
 
 
 def by_blurring(kernel):
