@@ -95,13 +95,11 @@ def _add_upscale(commands) -> None:
     engines = ("auto", "tensorflow", "openvino", "onnx")
     add("--engine", choices=engines, default="auto", help=what)
     add("--overwrite", action="store_true", help="replace files that are there")
-    alone = parser.add_argument_group("--model zssr, which learns from the image itself")
-    add = alone.add_argument
-    add(
-        "--minutes",
-        type=float,
-        help="of training, Ctrl-C ends it with the best so far (default: 2)",
-    )
+    alone = " or ".join(name for name, network in networks().items() if network.zero_shot)
+    group = parser.add_argument_group(f"--model {alone}, which learns from the image itself")
+    add = group.add_argument
+    minutes = "of training, Ctrl-C ends it with the best so far (default: 2)"
+    add("--minutes", type=float, help=minutes)
     blur = "what blurred the image before it was shrunk: standard deviation in pixels of the result"
     add("--blur", type=float, help=f"{blur} (default: bicubic shrinking alone)")
     add("--gradual", action="store_true", help="learn the smaller scales first")
@@ -121,11 +119,14 @@ def _upscale(options: argparse.Namespace) -> None:
     from srcnn_tf.probes import scale_of
     from srcnn_tf.upscaling import upscale_file, upscale_folder
 
-    default, how = 3 if options.model in networks() else None, {}
-    if options.model == "zssr":
+    known, how = networks().get(options.model), {}
+    # Of what is shipped, 3 where it can be; of your own, what it was trained for.
+    default = (3 if 3 in known.recipes else next(iter(known.recipes))) if known else None
+    if known and known.zero_shot:
         model, how["enlarge"] = _learning_alone(options, options.scale or 3)
     elif options.minutes is not None or options.blur is not None or options.gradual:
-        raise ValueError("--minutes, --blur and --gradual belong to --model zssr")
+        told = "--minutes, --blur and --gradual are for networks that learn from the image itself"
+        raise ValueError(f"{told}, not for {options.model}")
     else:
         which = options.model, options.scale or default
         model = load_pretrained(*which)
@@ -151,20 +152,21 @@ def _upscale(options: argparse.Namespace) -> None:
 
 
 def _learning_alone(options: argparse.Namespace, scale: int):
-    """Return ZSSR's network, not trained, and what trains it on an image and enlarges that."""
+    """Return a network, not trained, and what trains it on an image and enlarges that."""
     if options.source.is_dir():
-        raise ValueError("zssr learns from one image alone: name a file, not a folder")
+        told = f"{options.model} learns from one image alone"
+        raise ValueError(f"{told}: name a file, not a folder")
     from functools import partial
 
-    from srcnn_tf.models import zssr
+    from srcnn_tf.models import build
     from srcnn_tf.pairs import Degradation
     from srcnn_tf.pretrained import default_recipe
     from srcnn_tf.upscaling import upscale_alone
 
     minutes = 2 if options.minutes is None else options.minutes
     degradation = Degradation(blur=options.blur or 0, antialias=options.blur is None)
-    recipe = default_recipe("zssr", scale, minutes=minutes, degradation=degradation)
-    *before, model = (zssr(n, channels=1) for n in range(2, scale + 1))
+    recipe = default_recipe(options.model, scale, minutes=minutes, degradation=degradation)
+    *before, model = (build(options.model, n, channels=1) for n in range(2, scale + 1))
     return model, partial(upscale_alone, recipe=recipe, before=before if options.gradual else ())
 
 

@@ -28,6 +28,7 @@ class Network:
         start: of its training, where none is asked for; see `making.train`.
         adversary: arguments of the `discriminator` that it trains against, if it does.
         half: whether its weights are written in half precision.
+        zero_shot: whether it learns from the image that it enlarges; no weights are shipped.
         recipes: scale to the fields of its `training.Recipe`.
         floors: scale to image set to the PSNR in dB, on luma under the protocol, that its shipped
             weights must reach; scales without are not shipped.
@@ -43,6 +44,7 @@ class Network:
     start: str = "bicubic"
     adversary: Mapping[str, Any] | None = None
     half: bool = False
+    zero_shot: bool = False
     recipes: Mapping[int, Mapping[str, Any]]
     floors: Mapping[int, Mapping[str, float]]
     unreached: Mapping[int, tuple[str, ...]]

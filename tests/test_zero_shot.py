@@ -226,7 +226,7 @@ def test_the_command_line_trains_and_refuses(tmp_path, capsys, monkeypatch):
     for words, message in [
         ([str(path), "--model", "zssr", "--minutes", "0"], "minutes is 0.0: it must be a finite"),
         ([str(path), "--model", "zssr", "--blur", "-1"], "blur is -1.0"),
-        ([str(path), "--minutes", "2"], "belong to --model zssr"),
+        ([str(path), "--minutes", "2"], "learn from the image itself, not for fsrcnn"),
         ([str(tmp_path), "--model", "zssr"], "name a file, not a folder"),
     ]:
         assert main(["upscale", *words]) == 2
