@@ -23,6 +23,7 @@ from srcnn_tf.images.resizing import resize
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build
 from srcnn_tf.networks import find
+from srcnn_tf.pairs.crops import degradation_margin
 from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair
@@ -86,6 +87,7 @@ def train(
     if weights.exists() and not (resume and run.exists()):
         raise FileExistsError(f"{weights} exists: choose another folder, or resume the run {run}")
     patch = recipe.hr_patch + 2 * max(map(crop_margin, recipe.scales or ()), default=0)
+    patch += 2 * degradation_margin(recipe.degradation, scale)
     kept, names, sets = PixelRow(), list[str](), {}
     for source in dict.fromkeys(data):
         digest, before = hashlib.sha256(), len(names)
