@@ -24,6 +24,7 @@ from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import build
 from srcnn_tf.networks import find
 from srcnn_tf.pairs.crops import degradation_margin
+from srcnn_tf.pairs.degradation import AnyDegradation
 from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair
@@ -133,15 +134,17 @@ def train(
     write_file(folder / f"{files}.json", card.encode(), overwrite=True)
     title = f"{name} ×{scale}"
     _write_figure(folder / f"{files}-curves.png", training_curves({title: history}))
-    example = _example(plain, title, validation_images[0], names[0])
+    example = _example(plain, title, validation_images[0], names[0], recipe.degradation)
     _write_figure(folder / f"{files}-example.png", example)
     return history
 
 
-def _example(model: keras.Model, title: str, image: np.ndarray, name: str) -> Figure:
+def _example(
+    model: keras.Model, title: str, image: np.ndarray, name: str, degradation: AnyDegradation
+) -> Figure:
     """Show the middle of a held-out image before and after, beside the truth."""
     scale = scale_of(model)
-    lr_image, hr_image = image_pair(image, scale, channels=image.shape[2])
+    lr_image, hr_image = image_pair(image, scale, image.shape[2], degradation)
     height, width = hr_image.shape[:2]
     images = {
         "bicubic": np.clip(resize(lr_image, (height, width)), 0, 1),

@@ -16,6 +16,7 @@ from srcnn_tf.images.pixels import as_array, as_float, check_sides, to_channels
 from srcnn_tf.pairs.degradation import (
     BICUBIC,
     REACH,
+    AnyDegradation,
     Degradation,
     DegradationSpace,
     degrade_weights,
@@ -39,7 +40,7 @@ def random_crops(
     flips: bool = True,
     rotations: bool = True,
     rescale: Sequence[float] = (),
-    degradation: Degradation | DegradationSpace = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
     seed: int = 0,
     first_batch: int = 0,
 ) -> tf.data.Dataset:
@@ -139,7 +140,7 @@ def random_crops(
     return steady(numbers.map(batch, 2 * cores(), deterministic=True).prefetch(16))
 
 
-def degradation_margin(degradation: Degradation | DegradationSpace, scale: int) -> int:
+def degradation_margin(degradation: AnyDegradation, scale: int) -> int:
     """Return how many HR pixels `random_crops` cuts beyond a crop, to be degraded and cut off."""
     space = isinstance(degradation, DegradationSpace)
     return -(-REACH // scale) * scale + 2 * scale if space else 0
@@ -236,6 +237,8 @@ def crop_then_degrade(
     check_patch(scale, hr_patch, batch_size)
     check_seed(seed)
     check_number("shuffle", shuffle, whole=True, least=1)
+    if isinstance(degradation, DegradationSpace):
+        raise ValueError("crop_then_degrade takes one Degradation; random_crops draws from a space")
     if max(np.shape(degradation.kernel or [[1]])) > 2 * hr_patch:
         raise ValueError(f"the blur kernel is more than twice as large as a crop of {hr_patch}")
     if not isinstance(images, tf.data.Dataset):
@@ -305,7 +308,7 @@ def subimages(
     stride: int = 14,
     *,
     channels: int = 1,
-    degradation: Degradation = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut whole-image pairs into a fixed grid of sub-images, as the SRCNN paper does.
 

@@ -203,6 +203,9 @@ class DegradationSpace:
         return tf.transpose(blurred, [1, 2, 0])
 
 
+AnyDegradation = Degradation | DegradationSpace
+
+
 def _between(ends: Sequence[float], share: tf.Tensor) -> tf.Tensor:
     return ends[0] + share * (ends[1] - ends[0])
 
@@ -230,7 +233,7 @@ def degrade_weights(size: int, scale: int, degradation: Degradation = BICUBIC) -
 def degrade(
     hr_image: np.ndarray,
     scale: int,
-    degradation: Degradation | DegradationSpace = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
     seed: int | Sequence[int] = 0,
 ) -> np.ndarray:
     """Make the low-resolution image of a photograph.

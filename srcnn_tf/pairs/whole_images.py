@@ -7,7 +7,7 @@ import numpy as np
 
 from srcnn_tf.images.pixels import as_float, crop_to_multiple, quantise, to_channels
 from srcnn_tf.images.resizing import resize
-from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade
+from srcnn_tf.pairs.degradation import BICUBIC, AnyDegradation, degrade
 from srcnn_tf.scales import check_scale
 
 
@@ -15,7 +15,7 @@ def image_pair(
     image: np.ndarray,
     scale: int,
     channels: int = 1,
-    degradation: Degradation = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
     seed: int | Sequence[int] = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn a photograph into one (LR, HR) pair.
@@ -43,7 +43,10 @@ def image_pair(
 
 
 def evaluation_pairs(
-    images: Iterable[np.ndarray], scale: int, channels: int = 1, degradation: Degradation = BICUBIC
+    images: Iterable[np.ndarray],
+    scale: int,
+    channels: int = 1,
+    degradation: AnyDegradation = BICUBIC,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Make whole-image pairs for scoring, each as a batch of one.
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from srcnn_tf.optimizers import OPTIMIZERS
-from srcnn_tf.pairs.degradation import BICUBIC, Degradation, DegradationSpace
+from srcnn_tf.pairs.degradation import BICUBIC, AnyDegradation, Degradation, DegradationSpace
 from srcnn_tf.ranges import LARGEST_SEED, check_choice, check_fields, check_number, held
 from srcnn_tf.scales import check_scale
 
@@ -92,7 +92,7 @@ class Recipe:
     flips: bool = held(True, check_choice, known=(True, False))
     rotations: bool = held(True, check_choice, known=(True, False))
     rescale: Sequence[float] = ()
-    degradation: Degradation | DegradationSpace = BICUBIC
+    degradation: AnyDegradation = BICUBIC
     steps_per_epoch: int = held(100, check_number, whole=True, least=1)
     patience: int | None = held(None, check_number, whole=True, optional=True, least=1)
     seed: int = held(0, check_number, whole=True, least=0, most=LARGEST_SEED)
