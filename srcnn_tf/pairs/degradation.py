@@ -271,6 +271,10 @@ def degrade(
             f"{height}×{width} pixels cannot be divided by {scale}: use images.crop_to_multiple"
         )
     if isinstance(degradation, DegradationSpace):
+        if min(height, width) < REACH:
+            raise ValueError(
+                f"{height}×{width} pixels: a space blurs at least {REACH} pixels a side"
+            )
         key = np.random.SeedSequence(seed).generate_state(2, np.uint64).astype(np.int64)
         return degradation.degraded(tf.constant(lr_image), scale, tf.constant(key)).numpy()
     if degradation.kernel is not None:
