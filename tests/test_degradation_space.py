@@ -56,7 +56,7 @@ def test_a_space_of_one_blur_is_that_blur(photograph):
     [
         ({"gaussian": (2, 2)}, [4, 4]),
         ({"defocus": (5, 5)}, [25 / 4, 25 / 4]),  # of a disc
-        ({"motion": (12, 12)}, [1 / 6, 144 / 12]),  # of a line, a pixel wide
+        ({"motion": (12, 12)}, [1 / 6, 13**2 / 12]),  # of a line between two pixels
     ],
 )
 def test_kernels_have_their_size_in_every_direction(blur, variances):
@@ -80,14 +80,13 @@ def test_half_of_the_gaussians_are_round_and_strengths_fill_their_range():
 
 def test_each_step_is_left_out_as_often_as_told():
     space = DegradationSpace(gaussian=(2, 2), skip=0.25)
-    points = [space.kernel(key).numpy().max() > 0.99 for key in keys(200)]
-    assert np.mean(points) == pytest.approx(0.25, abs=0.09)
+    points = [space.kernel(key).numpy().max() > 0.99 for key in keys(100)]
+    assert np.mean(points) == pytest.approx(0.25, abs=0.13)
 
 
 def test_shot_noise_grows_with_the_root_of_the_brightness_other_noise_does_not():
-    for space, ratio in ((DegradationSpace(shot=(8, 8), **EVEN), 2), (SPACE, 1)):
-        if ratio == 1:
-            space = DegradationSpace(noise=(8, 8), **EVEN)
+    for field, ratio in (("shot", 2), ("noise", 1)):
+        space = DegradationSpace(**{field: (8, 8)}, **EVEN)
         dark, bright = (
             255 * degrade(np.full((160, 160, 1), level), 2, space).std() for level in (0.2, 0.8)
         )
@@ -137,9 +136,8 @@ def test_borders_of_crops_are_degraded_as_those_of_the_photograph(photograph, sc
     lr_crops, hr_crops = next(iter(random_crops([photograph], scale, 8 * scale, 4, **options)))
     assert lr_crops.shape == (4, 8, 8, 3)
     assert hr_crops.shape == (4, 8 * scale, 8 * scale, 3)
-    inside = windows[8:-8, 8:-8]  # where no border of the photograph is mirrored
     for crop in lr_crops.numpy():
-        assert np.abs(inside - crop).max((2, 3, 4, 5)).min() < 1.01 / 255
+        assert np.abs(windows - crop).max((2, 3, 4, 5)).min() < 1.01 / 255
 
 
 def test_crops_draw_for_themselves_and_any_batch_can_be_had_again(photograph):

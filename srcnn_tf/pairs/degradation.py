@@ -125,7 +125,7 @@ class DegradationSpace:
             key: int64 `[2]`, a key of TensorFlow's stateless generators.
 
         Returns:
-            float32 `[21, 21]` with a sum of 1.
+            float32 `[21, 21]` with a sum of 1: a single 1 where there is no blur.
         """
         drawn = tf.unstack(tf.random.stateless_uniform([7], key, alg="philox"))
         y, x = (tf.range(-REACH, REACH + 1, dtype=tf.float32) for _ in "yx")
@@ -143,8 +143,9 @@ class DegradationSpace:
         if self.motion:
             beyond = tf.maximum(tf.abs(along) - _between(self.motion, drawn[1]) / 2, 0)
             kernels.append(tf.maximum(1 - tf.sqrt(beyond**2 + across**2), 0))
-        which = tf.cast(1 + drawn[4] * (len(kernels) - 1), tf.int32)
-        kernel = tf.stack(kernels)[tf.where(drawn[5] < self.skip, 0, which)]
+        which = 1 + tf.cast(drawn[4] * (len(kernels) - 1), tf.int32)
+        none = (drawn[5] < self.skip) | (len(kernels) == 1)
+        kernel = tf.stack(kernels)[tf.where(none, 0, which)]
         return kernel / tf.reduce_sum(kernel)
 
     def degraded(self, image: tf.Tensor, scale: int, key: tf.Tensor) -> tf.Tensor:
