@@ -135,7 +135,7 @@ def crossing_of(_rng, crossing, lost_db) -> str:
 @exercise("E10.4")
 def blurring(rng, blur) -> str:
     """Hold it against SciPy's, and against each mistake."""
-    for sides in ((3, 3), (7, 7)):
+    for sides in ((5, 5), (7, 7)):
         image, kernel = rng.random((17, 22)), rng.random(sides) ** 3
         unit = kernel / kernel.sum()
         given = array(call(blur, image, kernel), image.shape, "The image")

@@ -77,7 +77,8 @@ def by_tensorflows_spectrum(image, kernel, r):
     whole = np.pad(kernel, ((0, rows - kernel.shape[0]), (0, columns - kernel.shape[1])))
     whole = np.roll(whole, (-(kernel.shape[0] // 2), -(kernel.shape[1] // 2)), (0, 1))
     k, y = (tf.signal.fft2d(tf.cast(part, tf.complex128)) for part in (whole, image))
-    return tf.math.real(tf.signal.ifft2d(tf.math.conj(k) * y / (tf.abs(k) ** 2 + r + 0j)))
+    divisor = tf.cast(tf.abs(k) ** 2 + r, tf.complex128)
+    return tf.math.real(tf.signal.ifft2d(tf.math.conj(k) * y / divisor))
 
 
 RIGHT = {
