@@ -40,16 +40,12 @@ def _register(keras: ModuleType) -> None:
         ImportError: Keras runs on another backend.
     """
     if keras.config.backend() != "tensorflow":
-        raise ImportError(
-            f"srcnn_tf needs Keras on TensorFlow, and it runs on {keras.config.backend()}: set "
-            "KERAS_BACKEND to tensorflow, or import srcnn_tf before Keras, and start Python anew"
-        )
+        told = f"srcnn_tf needs Keras on TensorFlow, and it runs on {keras.config.backend()}"
+        cure = "set KERAS_BACKEND to tensorflow, or import srcnn_tf first, and start Python anew"
+        raise ImportError(f"{told}: {cure}")
     if keras.config.image_data_format() != "channels_last":
-        warnings.warn(
-            f"Keras was set to {keras.config.image_data_format()}; srcnn_tf, whose images are "
-            "[h, w, c], has set it to channels_last",
-            stacklevel=2,
-        )
+        told = f"Keras was set to {keras.config.image_data_format()}; srcnn_tf, whose images are"
+        warnings.warn(f"{told} [h, w, c], has set it to channels_last", stacklevel=2)
         keras.config.set_image_data_format("channels_last")
     for name in ("layers", "losses", "metrics", "optimizers"):
         import_module(f"srcnn_tf.{name}")

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from srcnn_tf.networks import default_network, networks
@@ -73,14 +73,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _command(commands, run: Callable) -> argparse.ArgumentParser:
+    """Add a command by the name of what runs it, whose docstring is its help."""
+    about = run.__doc__ or ""
+    parser = commands.add_parser(run.__name__[1:], help=about.partition("\n")[0], description=about)
+    parser.set_defaults(run=run)
+    return parser
+
+
 def _add_upscale(commands) -> None:
-    parser = commands.add_parser(
-        "upscale",
-        help="enlarge an image file or a folder of them",
-        description="Enlarge PNG, JPEG, BMP, WebP and TIFF files: grey, RGB, RGBA or palette, 8 or "
-        "16 bits. The network enlarges the luma; chroma and alpha are interpolated. Colour profile "
-        "and dpi are kept, EXIF and text are not.",
-    )
+    parser = _command(commands, _upscale)
     add = parser.add_argument
     add("source", metavar="IN", type=_path, help="image file, or folder of them")
     where = "file, or folder, to write into (default: beside IN, with _x3 or so in its name)"
@@ -93,10 +95,25 @@ def _add_upscale(commands) -> None:
     engines = ("auto", "tensorflow", "openvino", "onnx")
     add("--engine", choices=engines, default="auto", help=what)
     add("--overwrite", action="store_true", help="replace files that are there")
-    parser.set_defaults(run=_upscale)
+    alone = parser.add_argument_group("--model zssr, which learns from the image itself")
+    add = alone.add_argument
+    add(
+        "--minutes",
+        type=float,
+        help="of training, Ctrl-C ends it with the best so far (default: 2)",
+    )
+    blur = "what blurred the image before it was shrunk: standard deviation in pixels of the result"
+    add("--blur", type=float, help=f"{blur} (default: bicubic shrinking alone)")
+    add("--gradual", action="store_true", help="learn the smaller scales first")
 
 
 def _upscale(options: argparse.Namespace) -> None:
+    """Enlarge an image file or a folder of them.
+
+    PNG, JPEG, BMP, WebP and TIFF files: grey, RGB, RGBA or palette, 8 or 16 bits. The network
+    enlarges the luma; chroma and alpha are interpolated. Colour profile and dpi are kept, EXIF and
+    text are not.
+    """
     if not options.source.exists():
         raise FileNotFoundError(f"there is no file or folder {options.source}")
     source, target = options.source, options.target
@@ -104,8 +121,13 @@ def _upscale(options: argparse.Namespace) -> None:
     from srcnn_tf.probes import scale_of
     from srcnn_tf.upscaling import upscale_file, upscale_folder
 
-    default = 3 if options.model in networks() else None
-    model = load_pretrained(options.model, options.scale or default)
+    default, how = 3 if options.model in networks() else None, {}
+    if options.model == "zssr":
+        model, how["enlarge"] = _learning_alone(options, options.scale or default)
+    elif options.minutes is not None or options.blur is not None or options.gradual:
+        raise ValueError("--minutes, --blur and --gradual belong to --model zssr")
+    else:
+        model = load_pretrained(options.model, options.scale or default)
     scale = scale_of(model)
     if source.is_dir():
         folder = source.resolve()  # "." has no name of its own
@@ -118,17 +140,31 @@ def _upscale(options: argparse.Namespace) -> None:
         target = target or source.with_name(file)
         target = target / file if target.is_dir() else target
     enlarge, start = upscale_folder if source.is_dir() else upscale_file, time.perf_counter()
-    pixels = enlarge(source, target, model, options.overwrite, engine=options.engine)
+    pixels = enlarge(source, target, model, options.overwrite, engine=options.engine, **how)
     rate = pixels / 1e6 / (time.perf_counter() - start)
     print(f"wrote {target} ({rate:.1f} megapixels a second)")
 
 
+def _learning_alone(options: argparse.Namespace, scale: int):
+    """Return ZSSR's network, not trained, and what trains it on an image and enlarges that."""
+    if options.source.is_dir():
+        raise ValueError("zssr learns from one image alone: name a file, not a folder")
+    from functools import partial
+
+    from srcnn_tf.models import zssr
+    from srcnn_tf.pairs import Degradation
+    from srcnn_tf.pretrained import default_recipe
+    from srcnn_tf.upscaling import upscale_alone
+
+    minutes = 2 if options.minutes is None else options.minutes
+    degradation = Degradation(blur=options.blur or 0, antialias=options.blur is None)
+    recipe = default_recipe("zssr", scale, minutes=minutes, degradation=degradation)
+    *before, model = (zssr(n, channels=1) for n in range(2, scale + 1))
+    return model, partial(upscale_alone, recipe=recipe, before=before if options.gradual else ())
+
+
 def _add_train(commands) -> None:
-    parser = commands.add_parser(
-        "train",
-        help="train a network and write its weights and a card that says how",
-        description="Train a network. One training image in ten is held out to validate.",
-    )
+    parser = _command(commands, _train)
     add = parser.add_argument
     add("model", choices=tuple(networks()))
     add("--scale", type=int, choices=SCALES, required=True)
@@ -144,18 +180,19 @@ def _add_train(commands) -> None:
     add("--start", choices=("bicubic", "random"), default="bicubic")
     add("--resume", action="store_true", help="go on with the run in the folder")
     add("--tensorboard", action="store_true", help="log losses and PSNR for TensorBoard, into OUT")
-    parser.set_defaults(run=_train)
 
 
 def _train(options: argparse.Namespace) -> None:
+    """Train a network and write its weights and a card that says how.
+
+    One training image in ten is held out to validate.
+    """
     _check_folder(options.out)
     from srcnn_tf.making import train
     from srcnn_tf.pretrained import default_recipe, stem
     from srcnn_tf.training import load_history
 
-    minutes = options.minutes
-    if options.steps is None and minutes is None:
-        minutes = 10
+    minutes = 10 if (options.steps, options.minutes) == (None, None) else options.minutes
     recipe = default_recipe(
         options.model, options.scale, steps=options.steps, minutes=minutes, seed=options.seed
     )
@@ -179,24 +216,21 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _add_benchmark(commands) -> None:
-    parser = commands.add_parser(
-        "benchmark",
-        help="score networks beside the published figures",
-        description="PSNR and SSIM on luma under the literature's protocol, parameters, "
-        "multiply-adds per HR pixel and milliseconds per HR megapixel, beside the published "
-        "figures and their sources.",
-    )
-    add = parser.add_argument
+    add = _command(commands, _benchmark).add_argument
     which = "shipped networks and interpolations (default: all), or your own as for `upscale`"
     add("--models", nargs="+", help=which)
     add("--sets", nargs="+", default=["set5", "set14"], help="image sets or folders")
     add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
     add("--csv", type=_path, metavar="FILE", help="also write the table as CSV, row by row")
     add("--overwrite", action="store_true", help="replace FILE if it is there")
-    parser.set_defaults(run=_benchmark)
 
 
 def _benchmark(options: argparse.Namespace) -> None:
+    """Score networks beside the published figures.
+
+    PSNR and SSIM on luma under the literature's protocol, parameters, multiply-adds per HR pixel
+    and milliseconds per HR megapixel, beside the published figures and their sources.
+    """
     from srcnn_tf import score_table
     from srcnn_tf.files import check_place, write_file
 
@@ -219,13 +253,7 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def _add_export(commands) -> None:
-    parser = commands.add_parser(
-        "export",
-        help="write a network as a file for another run time",
-        description="Write a network, its borders mirrored, as a file that needs no Keras, and a "
-        "card. It is run at once, and written only if it agrees with Keras to 0.01 grey levels.",
-    )
-    add = parser.add_argument
+    add = _command(commands, _export).add_argument
     add("model", help="a shipped network, or your own as for `upscale --model`")
     add("--scale", type=int, choices=SCALES, help="where MODEL has several")
     add("--to", choices=("onnx", "openvino", "litert", "saved_model"), required=True)
@@ -233,10 +261,14 @@ def _add_export(commands) -> None:
     add("--size", nargs=2, type=int, metavar=("H", "W"), help="of the LR image (default: any)")
     add("--colour", action="store_true", help="RGB in and out, not luma")
     add("--overwrite", action="store_true", help="replace files that are there")
-    parser.set_defaults(run=_export)
 
 
 def _export(options: argparse.Namespace) -> None:
+    """Write a network as a file for another run time.
+
+    Borders are mirrored; the file needs no Keras, and a card lies beside it. It is run at once, and
+    written only if it agrees with Keras to 0.01 grey levels.
+    """
     _check_folder(options.out)
     from srcnn_tf.export import FORMATS, export
     from srcnn_tf.pretrained import load_pretrained

@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from multiprocessing import TimeoutError
@@ -73,7 +73,9 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
         ConnectionError: a file is missing and cannot be fetched.
         OSError: the cache folder cannot be used.
     """
-    name = _check_name(name)
+    if name not in NAMES and not (str(name) and Path(name).is_dir()):
+        there_are = f"there are {', '.join(NAMES)}, and any folder of images"
+        raise ValueError(f"unknown image set {str(name)!r}: {there_are}")
     if name == "samples":
         _check_split(name, split, ("train", "test"))
         folder = Path(skimage.__file__).parent / "data"
@@ -92,23 +94,14 @@ def image_paths(name: str | Path, split: str | None = None) -> list[Path]:
     advice = f"({advice}: convert them to PNG or JPEG)" if known else ""
     if not paths:
         held = [f"{path.name}/" if path.is_dir() else path.name for path in found]
+        few = ", ".join(held[:5]) or "nothing"
         more = f" and {len(held) - 5} more" if len(held) > 5 else ""
-        raise FileNotFoundError(
-            f"there are no images in {name}, no files that end in {', '.join(FORMATS)}: "
-            f"it holds {', '.join(held[:5]) or 'nothing'}{more} {advice}".rstrip()
-        )
+        told = f"there are no images in {name}, no files that end in {', '.join(FORMATS)}: it holds"
+        raise FileNotFoundError(f"{told} {few}{more} {advice}".rstrip())
     if others:
         what = f"are not read {advice}" if known else "are no images"
         print(f"passing over {len(others)} files in {name} that {what}")
     return paths
-
-
-def _check_name(name: str | Path) -> str | Path:
-    if name in NAMES or (str(name) and Path(name).is_dir()):
-        return name
-    raise ValueError(
-        f"unknown image set {str(name)!r}: there are {', '.join(NAMES)}, and any folder of images"
-    )
 
 
 def _check_split(name: str | Path, split: str | None, splits: tuple[str, ...]) -> None:
@@ -139,10 +132,8 @@ def fetch(registry: Traversable) -> list[Path]:
             if not sound:
                 data = _request(requests.get, name, url).content
                 if _sha256(data) != sha256:
-                    raise ValueError(
-                        f"{name} fetched from {url} is not the published file "
-                        "(its SHA-256 differs); it was not kept"
-                    )
+                    told = f"{name} fetched from {url} is not the published file"
+                    raise ValueError(f"{told} (its SHA-256 differs); it was not kept")
                 with _keeping(name):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_file(path, data, overwrite=True)
@@ -167,10 +158,9 @@ def _keeping(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
-            f"cannot keep {name} in {cache_folder()} ({error.strerror or error}). Set "
-            "SRCNN_TF_DATA to a folder that can be read and written and has room"
-        ) from error
+        told = f"cannot keep {name} in {cache_folder()} ({error.strerror or error})"
+        cure = "Set SRCNN_TF_DATA to a folder that can be read and written and has room"
+        raise OSError(f"{told}. {cure}") from error
 
 
 def _request(
@@ -203,10 +193,9 @@ def _request(
                 page = urlsplit(answer.url).netloc
                 raise requests.RequestException(f"a page of {page} was answered, not the file")
         except Exception as error:  # of a host name too long, a UnicodeError, for one
-            raise ConnectionError(
-                f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network, or "
-                f"set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache_folder()}"
-            ) from error
+            told = f"cannot fetch {name} from {url} ({_reason(error)}). Connect to the network"
+            cure = f"set SRCNN_TF_DATA to a folder that holds {name}; now it is {cache_folder()}"
+            raise ConnectionError(f"{told}, or {cure}") from error
     return answer
 
 
@@ -262,12 +251,8 @@ def iterate_named(
     if name in TFDS_SETS:
         for number, image in enumerate(stream(name, split).as_numpy_iterator(), 1):
             yield f"number {number}", as_float(image)
-    else:
-        yield from _read(image_paths(name, split), skip_broken)
-
-
-def _read(paths: Sequence[Path], skip_broken: bool) -> Iterator[tuple[str, np.ndarray]]:
-    broken = []
+        return
+    broken, paths = [], image_paths(name, split)
     for path in paths:
         try:
             yield str(path), read_image(path)
@@ -366,10 +351,9 @@ def _tensorflow_datasets() -> ModuleType:
 
         _ = tfds.builder_from_directory  # an import that fails is only logged and comes up empty
     except (ImportError, AttributeError) as error:
-        raise ImportError(
-            f"{' and '.join(TFDS_SETS)} need TensorFlow Datasets, whose import failed ({error}): "
-            "pip install tensorflow-datasets importlib_resources, and start Python anew"
-        ) from error
+        told = f"{' and '.join(TFDS_SETS)} need TensorFlow Datasets, whose import failed ({error})"
+        cure = "pip install tensorflow-datasets importlib_resources, and start Python anew"
+        raise ImportError(f"{told}: {cure}") from error
     return tfds
 
 

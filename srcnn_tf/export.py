@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from keras import ops
 from srcnn_tf.environment import versions
 from srcnn_tf.files import check_place, write_file
 from srcnn_tf.images.pixels import rgb_to_ycbcr
-from srcnn_tf.layers import BicubicUpsampling, mirrored
+from srcnn_tf.layers import BicubicUpsampling, depth_to_space, mirrored
 from srcnn_tf.probes import graph_function, reach, scale_of
 from srcnn_tf.ranges import check_choice, check_number
 
@@ -35,7 +36,10 @@ _MOST_LEVELS = 0.01  # grey levels of 255 by which a file may differ from Keras
 
 
 class WholeImages(keras.Model):
-    """A network as an app needs it: mirrored borders, and RGB in and out around one for luma.
+    """A network as an app needs it: as `upscaling.upscale` runs it, all inside one graph.
+
+    Borders are mirrored; flat areas, where all that the network sees is of one value, stay as they
+    are; RGB goes in and out around a network for luma.
 
     Input `[n, h, w, c]`, output `[n, s·h, s·w, c]`, float32 in [0, 1], any h and w.
 
@@ -63,7 +67,21 @@ class WholeImages(keras.Model):
 
     def _enlarged(self, images):
         inner = slice(self.margin * self.scale, -self.margin * self.scale or None)
-        return self.network(mirrored(images, self.margin))[:, inner, inner]
+        seen = mirrored(images, self.margin)
+        highest, lowest = self._highest(seen), -self._highest(-seen)
+        flat = ops.all(highest == lowest, axis=-1, keepdims=True)
+        flat, kept = (
+            depth_to_space(ops.concatenate(self.scale**2 * [it], axis=-1), self.scale)
+            for it in (ops.cast(flat, images.dtype), images)
+        )
+        return ops.where(flat > 0, kept, self.network(seen)[:, inner, inner])
+
+    def _highest(self, images):
+        """Return the highest value that each output of the network sees."""
+        side = 2 * self.margin + 1
+        for window in ((side, 1), (1, side)):
+            images = ops.max_pool(images, window, strides=1, padding="valid")
+        return images
 
 
 def export(
@@ -76,7 +94,7 @@ def export(
     """Write a network, its borders mirrored, as a file for another run time, and a card beside it.
 
     The file is run at once on noise and must agree with Keras to 0.01 grey levels of 255. Other
-    than `upscaling.upscale`, it neither rounds to 8 bits nor keeps flat areas as they are.
+    than `upscaling.upscale`, it does not round to 8 bits.
 
     Args:
         network: see `WholeImages`.
@@ -115,10 +133,8 @@ def export(
             noise = np.random.default_rng(0).random((1, height, width, model.channels), np.float32)
             apart = max(apart, 255 * float(np.abs(run(noise) - np.asarray(model(noise))).max()))
         if not apart <= _MOST_LEVELS:
-            raise ValueError(
-                f"{path} would differ from Keras by {apart:.2g} grey levels, more than "
-                f"{_MOST_LEVELS}: it is not written"
-            )
+            told = f"{path} would differ from Keras by {apart:.2g} grey levels"
+            raise ValueError(f"{told}, more than {_MOST_LEVELS}: it is not written")
         for part in Path(folder).iterdir():
             target = path.with_name(part.name)
             if target.is_dir():
@@ -151,6 +167,8 @@ def _kind(path: Path) -> str:
     kind, packages = suffixes[path.suffix]
     if missing := ", ".join(package for package in packages if not find_spec(package)):
         raise ImportError(f"{path.suffix} files need {missing}: pip install 'srcnn-tf[export]'")
+    if kind == "openvino":  # importing it would tell Google Analytics so, unasked
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return kind
 
 

@@ -12,15 +12,16 @@ from matplotlib.patches import Rectangle
 
 from srcnn_tf.images.pixels import as_float, to_channels
 from srcnn_tf.probes import feature_maps, filters  # noqa: F401, where saved notebooks find them
-from srcnn_tf.ranges import check_number
+from srcnn_tf.ranges import check_choice, check_number
 from srcnn_tf.studies import Outcome, by_arm
 from srcnn_tf.training import History
 
+Images = Mapping[str, np.ndarray]  # by name
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 _ACCENT = "tab:orange"
 
 
-def _checked(images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _checked(images: Images) -> dict[str, np.ndarray]:
     if not isinstance(images, Mapping) or not images:
         raise ValueError("there are no images to show: give a dictionary, name to image")
     return {
@@ -75,9 +76,7 @@ def _finish(figure: Figure, title: str | None) -> Figure:
     return figure
 
 
-def image_grid(
-    images: Mapping[str, np.ndarray], columns: int = 4, title: str | None = None
-) -> Figure:
+def image_grid(images: Images, columns: int = 4, title: str | None = None) -> Figure:
     """Show images side by side, each under its name.
 
     Args:
@@ -97,10 +96,7 @@ def image_grid(
 
 
 def comparison(
-    images: Mapping[str, np.ndarray],
-    box: Box,
-    scores: Mapping[str, str] | None = None,
-    title: str | None = None,
+    images: Images, box: Box, scores: Mapping[str, str] | None = None, title: str | None = None
 ) -> Figure:
     """Show the place of a crop, and beside it the crop of several versions, magnified.
 
@@ -132,10 +128,7 @@ def comparison(
 
 
 def error_maps(
-    hr_image: np.ndarray,
-    sr_images: Mapping[str, np.ndarray],
-    largest: float = 32,
-    title: str | None = None,
+    hr_image: np.ndarray, sr_images: Images, largest: float = 32, title: str | None = None
 ) -> Figure:
     """Show where each image differs from the truth, in grey levels of luma.
 
@@ -157,9 +150,7 @@ def error_maps(
         error = 255 * np.abs(to_channels(np.clip(image, 0, 1), 1) - truth)[..., 0]
         drawn = axis.imshow(error, cmap="magma", vmin=0, vmax=largest, interpolation="nearest")
         axis.set_title(name, fontsize=10)
-    figure.colorbar(
-        drawn, ax=figure.axes, label="|error|, grey levels", fraction=0.05, extend="max"
-    )
+    figure.colorbar(drawn, ax=axes, label="|error|, grey levels", fraction=0.05, extend="max")
     return _finish(figure, title)
 
 
@@ -180,21 +171,18 @@ def training_curves(
     Raises:
         ValueError: another word for `against`.
     """
-    if against not in ("step", "seconds"):
-        raise ValueError(f"against is {against!r}: choose step or seconds")
-    figure, (upper, lower) = plt.subplots(
-        2, 1, figsize=(5.5, 5.5), sharex=True, layout="constrained"
-    )
+    check_choice("against", against, ("step", "seconds"))
+    figure, (loss, psnr) = plt.subplots(2, 1, figsize=(5.5, 5.5), sharex=True, layout="constrained")
     for name, history in histories.items():
-        upper.plot(getattr(history, against), history.loss, ".-", label=name)
-        lower.plot(getattr(history, against), history.psnr, ".-", label=name)
+        loss.plot(getattr(history, against), history.loss, ".-", label=name)
+        psnr.plot(getattr(history, against), history.psnr, ".-", label=name)
     if baseline is not None:
-        lower.axhline(baseline, color="gray", linestyle="--", label="bicubic")
-    upper.set(yscale="log", ylabel="training loss")
-    lower.set(ylabel="validation PSNR (dB)", xlabel=against)
-    for axes in (upper, lower):
+        psnr.axhline(baseline, color="gray", linestyle="--", label="bicubic")
+    loss.set(yscale="log", ylabel="training loss")
+    psnr.set(ylabel="validation PSNR (dB)", xlabel=against)
+    for axes in (loss, psnr):
         axes.grid(alpha=0.3, which="both")
-    lower.legend(fontsize=9)
+    psnr.legend(fontsize=9)
     return _finish(figure, title)
 
 

@@ -123,10 +123,8 @@ class Deconvolution(keras.layers.Conv2DTranspose):
     """
 
     def __init__(self, filters: int, kernel_size: int, scale: int, **kwargs):
-        if not kernel_size >= scale >= 1:
-            raise ValueError(
-                f"kernel_size {kernel_size} and scale {scale} do not fit: kernel_size >= scale >= 1"
-            )
+        check_number("scale", scale, whole=True, least=1)
+        check_number("kernel_size", kernel_size, whole=True, least=scale)
         super().__init__(filters, kernel_size, strides=scale, padding="same", **kwargs)
         self.scale = scale
 

@@ -63,22 +63,19 @@ def vgg_features(
     Reference: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
     Recognition", ICLR 2015, configurations D and E. Derived in lesson 07.
     """
-    if weights not in VGG_WEIGHTS:
-        raise ValueError(f"unknown weights {weights!r}: choose {' or '.join(VGG_WEIGHTS)}")
+    check_choice("weights", weights, VGG_WEIGHTS)
     check_seed(seed)
     check_choice("depth of VGG", depth, (16, 19))
     vgg = _vgg(depth, weights)
-    names = [part.name for part in vgg.layers[1:]]
-    if layer not in names:
-        raise ValueError(f"VGG{depth} has no layer {layer!r}; it has {', '.join(names)}")
+    check_choice(f"layer of VGG{depth}", layer, [part.name for part in vgg.layers[1:]])
+    features = keras.Model(vgg.input, vgg.get_layer(layer).output)
     if weights == "random":
         start = keras.initializers.HeNormal(seed)
-        for part in vgg.layers:
+        for part in features.layers:
             for kernel in part.weights[:1]:
                 kernel.assign(start.clone()(kernel.shape))
     images = keras.Input((None, None, None))
-    features = keras.Model(vgg.input, vgg.get_layer(layer).output)(_Preprocessing()(images))
-    model = keras.Model(images, features, name=f"vgg{depth}_{layer}")
+    model = keras.Model(images, features(_Preprocessing()(images)), name=f"vgg{depth}_{layer}")
     model.trainable = False
     return model
 
@@ -90,10 +87,10 @@ def _vgg(depth: int, weights: str) -> keras.Model:
     try:
         return vgg(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises no narrower class
+        told = f"VGG{depth}'s ImageNet weights are not in Keras's cache and cannot be fetched"
+        cure = 'pass weights="random" for features that no photograph has shaped'
         raise ConnectionError(
-            f"VGG{depth}'s ImageNet weights are not in Keras's cache and cannot be fetched "
-            f'({error}). Connect to the network once, or pass weights="random" for features that '
-            "no photograph has shaped"
+            f"{told} ({error}). Connect to the network once, or {cure}"
         ) from error
 
 

@@ -14,9 +14,8 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from srcnn_tf import datasets
+from srcnn_tf import datasets, figures
 from srcnn_tf.environment import cores, versions
-from srcnn_tf.figures import comparison, training_curves
 from srcnn_tf.files import write_file
 from srcnn_tf.images.pixels import check_sides, quantise
 from srcnn_tf.images.resizing import resize
@@ -117,11 +116,9 @@ def train(
     about = {
         "model": name,
         "scale": scale,
-        "channels": channels,
+        **origin,
         "parameters": model.count_params(),
-        "start": origin["start"],
         "recipe": read_progress(run)["recipe"],
-        "data": origin["data"],
         "images": {"train": len(train_images), "validation": len(validation_images)},
         "steps": history.step[-1],
         "seconds": round(history.seconds[-1]),
@@ -133,7 +130,7 @@ def train(
     card = json.dumps(about, indent=1) + "\n"
     write_file(folder / f"{files}.json", card.encode(), overwrite=True)
     title = f"{name} ×{scale}"
-    _write_figure(folder / f"{files}-curves.png", training_curves({title: history}))
+    _write_figure(folder / f"{files}-curves.png", figures.training_curves({title: history}))
     example = _example(plain, title, validation_images[0], names[0], recipe.degradation)
     _write_figure(folder / f"{files}-example.png", example)
     return history
@@ -158,7 +155,7 @@ def _example(
     }
     side = min(height, width, 96)
     box = ((height - side) // 2, (width - side) // 2, side, side)
-    return comparison(images, box, scores, title=f"{Path(name).name}, held out")
+    return figures.comparison(images, box, scores, title=f"{Path(name).name}, held out")
 
 
 def _write_figure(path: Path, figure: Figure) -> None:

@@ -1,7 +1,7 @@
 """PSNR, SSIM and MSE, and the protocol they are measured under."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import TypeAlias
 
 import keras
@@ -35,12 +35,11 @@ class Protocol:
         ValueError: a border that is no whole number of at least 0; an unknown colour.
     """
 
-    border: int
+    border: int = held(MISSING, check_number, whole=True, least=0)
     colour: str = held("luma", check_choice, known=COLOURS)
     rounding: bool = held(True, check_choice, known=(True, False))
 
     def __post_init__(self):
-        check_number("border", self.border, whole=True, least=0)
         check_fields(self)
 
     def prepare(self, images: tf.Tensor) -> tf.Tensor:
@@ -52,15 +51,13 @@ class Protocol:
         Returns:
             float32 `[n, h - 2·border, w - 2·border, c']` in [0, 255].
         """
+        as_in_a_file = tf.round if self.rounding else tf.identity
         images = tf.cast(as_float_or_tensor(images, overshoot=True), tf.float32)
-        levels = self._round(tf.clip_by_value(images, 0, 1) * 255)
+        levels = as_in_a_file(tf.clip_by_value(images, 0, 1) * 255)
         if images.shape[-1] == 3 and self.colour != "rgb":
-            levels = self._round(self._convert(levels / 255) * 255)
+            levels = as_in_a_file(self._convert(levels / 255) * 255)
         height, width = tf.shape(levels)[1], tf.shape(levels)[2]
         return levels[:, self.border : height - self.border, self.border : width - self.border]
-
-    def _round(self, levels: tf.Tensor) -> tf.Tensor:
-        return tf.round(levels) if self.rounding else levels
 
     def _convert(self, rgb: tf.Tensor) -> tf.Tensor:
         if self.colour == "luma":
@@ -159,9 +156,8 @@ def _compare(
 
 def _check_shapes(hr_shape: tuple, sr_shape: tuple, protocol: Protocol) -> None:
     if hr_shape != sr_shape or len(hr_shape) not in (3, 4):
-        raise ValueError(
-            f"cannot compare {hr_shape} and {sr_shape}: give the same [h, w, c], or [n, h, w, c]"
-        )
+        wanted = "the same [h, w, c], or [n, h, w, c]"
+        raise ValueError(f"cannot compare {hr_shape} and {sr_shape}: give {wanted}")
     if hr_shape[-1] not in (1, 3):
         raise ValueError(f"images of shape {hr_shape}: channels must be 1 or 3, without alpha")
     if min(hr_shape[-3:-1]) <= 2 * protocol.border:
@@ -174,23 +170,27 @@ class _MeanUnderProtocol(keras.metrics.Mean):
     Args:
         protocol: how images are prepared.
         name: the metric's name in logs; the default is the class's.
+        most: what an image counts for at most, such as one that is restored without error, or
+            nearly: its PSNR alone would decide the mean. None leaves it infinite.
     """
 
     measure: Callable[..., tf.Tensor]
 
-    def __init__(self, protocol: Protocol, name: str | None = None, **kwargs):
+    def __init__(
+        self, protocol: Protocol, name: str | None = None, most: float | None = None, **kwargs
+    ):
         super().__init__(name=name or type(self).__name__.lower(), **kwargs)
         self.protocol = Protocol(**protocol) if isinstance(protocol, dict) else protocol
+        self.most = most
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch: y_true in [0, 1] and y_pred, both `[n, h, w, c]`."""
-        return super().update_state(self._values(y_true, y_pred), sample_weight)
-
-    def _values(self, y_true, y_pred):
-        return type(self).measure(y_true, y_pred, self.protocol)
+        values = type(self).measure(y_true, y_pred, self.protocol)
+        values = values if self.most is None else tf.minimum(values, self.most)
+        return super().update_state(values, sample_weight)
 
     def get_config(self):
-        return {**super().get_config(), "protocol": vars(self.protocol)}
+        return {**super().get_config(), "protocol": vars(self.protocol), "most": self.most}
 
 
 @keras.saving.register_keras_serializable("srcnn_tf")
@@ -205,17 +205,6 @@ class PSNR(_MeanUnderProtocol):
     """
 
     measure = staticmethod(psnr)
-
-    def __init__(self, protocol: Protocol, name: str = "psnr", most: float | None = None, **kwargs):
-        super().__init__(protocol, name, **kwargs)
-        self.most = most
-
-    def _values(self, y_true, y_pred):
-        values = super()._values(y_true, y_pred)
-        return values if self.most is None else tf.minimum(values, self.most)
-
-    def get_config(self):
-        return {**super().get_config(), "most": self.most}
 
 
 @keras.saving.register_keras_serializable("srcnn_tf")
@@ -272,10 +261,8 @@ def evaluate(
     """
     scores = []
     for lr_images, hr_images in pairs:
-        sr_images = np.asarray(upscale(lr_images))
-        scores.append(
-            [float(measure(hr_images, sr_images, protocol)[0]) for measure in (psnr, ssim)]
-        )
+        compared = hr_images, np.asarray(upscale(lr_images)), protocol
+        scores.append([float(measure(*compared)[0]) for measure in (psnr, ssim)])
     if not scores:
         raise ValueError("there are no pairs to evaluate")
     return Scores(*np.mean(scores, axis=0).tolist())

@@ -5,7 +5,7 @@ Reading it takes neither TensorFlow nor Keras.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,7 +14,7 @@ from srcnn_tf.ranges import check_choice
 from srcnn_tf.scales import SCALES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """A network of the table.
 
@@ -33,8 +33,8 @@ class Network:
 
     name: str
     builder: str
-    arguments: Mapping[str, Any]
-    channels: int
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    channels: int = 1
     parameters: int
     data: tuple[str, ...]
     recipes: Mapping[int, Mapping[str, Any]]
@@ -48,11 +48,9 @@ class Network:
             ValueError: the table has none.
         """
         if scale not in self.recipes:
-            there_are = ", ".join(f"×{scale}" for scale in self.recipes) or "none"
+            known = ", ".join(f"×{scale}" for scale in self.recipes) or "none"
             cure = f"add [networks.{self.name}.x{scale}] to networks.toml"
-            raise ValueError(
-                f"{self.name} has no recipe for ×{scale}, only for {there_are}: {cure}"
-            )
+            raise ValueError(f"{self.name} has no recipe for ×{scale}, only for {known}: {cure}")
         return dict(self.recipes[scale])
 
 
@@ -88,15 +86,13 @@ def shipped() -> list[tuple[str, int]]:
 
 
 def _network(name: str, entry: dict, table: dict) -> Network:
-    scales = {scale: entry[f"x{scale}"] for scale in SCALES if f"x{scale}" in entry}
-    common = table["recipe"] | entry.get("recipe", {})
+    scales = {scale: entry.pop(f"x{scale}") for scale in SCALES if f"x{scale}" in entry}
+    common = table["recipe"] | entry.pop("recipe", {})
+    data = tuple(entry.pop("data", table["data"]))
     return Network(
+        **entry,
         name=name,
-        builder=entry["builder"],
-        arguments=entry.get("arguments", {}),
-        channels=entry.get("channels", 1),
-        parameters=entry["parameters"],
-        data=tuple(entry.get("data", table["data"])),
+        data=data,
         recipes={s: common | part["recipe"] for s, part in scales.items() if "recipe" in part},
         floors={s: part["floors"] for s, part in scales.items() if "floors" in part},
         unreached={s: tuple(part.get("unreached", ())) for s, part in scales.items()},

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from srcnn_tf.models import build
-from srcnn_tf.networks import find, networks, shipped
+from srcnn_tf.networks import find, networks
 from srcnn_tf.pairs.degradation import DegradationSpace
 from srcnn_tf.probes import scale_of
 from srcnn_tf.scales import check_scale
@@ -56,10 +56,8 @@ def load_pretrained(name: str | Path, scale: int | None = None) -> keras.Model:
     try:
         model.load_weights(path)
     except Exception as error:  # those of Keras and HDF5 are of many types
-        raise ValueError(
-            f"{path} does not hold the weights of {about['model']} ×{scale}, as its card says "
-            f"({str(error).splitlines()[0]})"
-        ) from error
+        told = f"{path} does not hold the weights of {about['model']} ×{scale}, as its card says"
+        raise ValueError(f"{told} ({str(error).splitlines()[0]})") from error
     return model
 
 
@@ -77,23 +75,20 @@ def _find(name: str | Path, scale: int | None) -> tuple[Path, int]:
         (scale,) = there
     if scale not in there:
         known = ", ".join(f"×{scale}" for scale in there) or "none"
-        raise ValueError(
-            f"{name} has no weights for scale {scale}: choose one that it has, {known}"
-        )
+        raise ValueError(f"{name} has no weights for scale {scale}: choose one of {known}")
     return there[scale], scale
 
 
 def _weights(name: str | Path) -> dict[int, Path]:
     """Return the file of a network's weights at each scale that there is."""
     if name in networks():
-        own = [scale for network, scale in shipped() if network == name]
+        own = find(str(name)).floors
         files = {scale: _SHIPPED / f"{stem(str(name), scale)}{_SUFFIX}" for scale in own}
         return {scale: file for scale, file in files.items() if file.is_file()}
     place = Path(name)
     if not place.exists():
-        raise FileNotFoundError(
-            f"there is no network, file or folder {name}; networks are {', '.join(networks())}"
-        )
+        known = ", ".join(networks())
+        raise FileNotFoundError(f"there is no network, file or folder {name}; networks are {known}")
     if place.suffix == ".keras":
         return {scale_of(_load_keras(place)): place}
     there: dict[int, Path] = {}
@@ -112,10 +107,8 @@ def _card(weights: Path) -> dict:
         raise ValueError(f"{weights} is neither a {_SUFFIX} nor a .keras file")
     path = weights.with_name(weights.name.removesuffix(_SUFFIX) + ".json")
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{weights} has no card {path.name} beside it, which says what network it is: keep "
-            "the two files together"
-        )
+        told = f"{weights} has no card {path.name} beside it, which says what network it is"
+        raise FileNotFoundError(f"{told}: keep the two files together")
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
         find(about["model"])

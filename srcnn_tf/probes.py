@@ -42,10 +42,8 @@ def scale_of(model: keras.Model) -> int:
     outputs = [tuple(output.shape) for output in keras.tree.flatten(spec)]
     scale = outputs[0][1] // shape[1]
     if [output[1:-1] for output in outputs] != [(scale * shape[1], scale * shape[2])] or scale < 1:
-        raise ValueError(
-            f"the model {model.name!r} makes {outputs} of {shape}: it must make one image, both "
-            "sides the same whole multiple of what went in"
-        )
+        wanted = "one image, both sides the same whole multiple of what went in"
+        raise ValueError(f"the model {model.name!r} makes {outputs} of {shape}, not {wanted}")
     return scale
 
 
@@ -223,10 +221,9 @@ def _input_shape(model: keras.Model) -> tuple[int, int, int, int]:
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or []]
     if len(shapes) != 1 or len(shapes[0]) != 4:
         takes = f"takes inputs of shapes {shapes}" if shapes else "has no graph"
-        raise ValueError(
-            f"the model {model.name!r} ({type(model).__name__}) {takes}: probes need a Sequential "
-            "or functional model, built, that takes images [n, h, w, c]"
-        )
+        wanted = "a Sequential or functional model, built, that takes images [n, h, w, c]"
+        told = f"the model {model.name!r} ({type(model).__name__}) {takes}"
+        raise ValueError(f"{told}: probes need {wanted}")
     _, height, width, channels = shapes[0]
     return 1, height or _SIDE, width or _SIDE, channels
 
@@ -347,9 +344,8 @@ def _window(name: str, operation: keras.Operation, size: int, axis: int) -> _Win
         return operation.window(size)
     kind, over = _kind(operation), set(np.ravel(getattr(operation, "axis", -1)))
     if kind in _WHOLE or (kind in _OVER_AXIS and not over <= {-1, 3}):
-        raise ValueError(
-            f"the layer {name!r} ({kind}) sees the whole image: this model has no finite reach"
-        )
+        told = f"the layer {name!r} ({kind}) sees the whole image"
+        raise ValueError(f"{told}: this model has no finite reach")
     if kind in _WINDOWS:
         return _WINDOWS[kind](operation, size, axis)
     if kind in _POINTWISE | _OVER_AXIS and over <= {-1, 3} and getattr(operation, "keepdims", True):

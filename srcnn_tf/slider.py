@@ -5,18 +5,17 @@ pages alike; a static figure stands below it, for where scripts are stripped.
 """
 
 import base64
-import io
 from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from string import Template
 
 import numpy as np
+import tensorflow as tf
 from matplotlib.figure import Figure
-from PIL import Image
 
 from srcnn_tf.figures import image_grid, one_size
-from srcnn_tf.images.pixels import to_bytes, with_channels
+from srcnn_tf.images.pixels import quantise, with_channels
 
 _WIDTH = 640  # small images are enlarged towards so many CSS pixels, by a whole factor
 
@@ -61,9 +60,8 @@ def before_after(
     """
     if len(labels) != 2 or labels[0] == labels[1]:
         raise ValueError(f"labels are two different names, before and after, not {labels!r}")
-    images = [to_bytes(with_channels(image)) for image in (before, after)]
+    images = [quantise(with_channels(image), np.uint8) for image in (before, after)]
     zoom = max(1, _WIDTH // one_size(images)[1])
-    grid = {name: image / np.float32(255) for name, image in zip(labels, images, strict=True)}
     html = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         heading=f"<p>{escape(title)}</p>" if title else "",
         left=escape(labels[0]),
@@ -74,10 +72,8 @@ def before_after(
         # Enlarged pixels are squares; an image that a narrow screen shrinks must not be decimated.
         rendering="pixelated" if zoom > 1 else "auto",
     )
-    return Slider(html, image_grid(grid, columns=2, title=title))
+    return Slider(html, image_grid(dict(zip(labels, images, strict=True)), 2, title))
 
 
 def _data_uri(pixels: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(tf.io.encode_png(pixels).numpy()).decode()}"

@@ -23,6 +23,7 @@ from srcnn_tf.files import write_file
 from srcnn_tf.probes import layers
 
 _OUTCOME, _END = "outcome.json", "end.weights.h5"
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 _FULL_RUN = Path(__file__).parent / "full_run.json"
 
 
@@ -178,10 +179,8 @@ def to_text(outcomes: Sequence[Outcome]) -> str:
         score = np.mean([outcome.psnr for outcome in group])
         apart = [outcome.psnr - first.get(outcome.seed, np.nan) for outcome in group]
         spread = f"{min(apart):+.2f} to {max(apart):+.2f}" if len(apart) > 1 and any(apart) else "–"
-        lines.append(
-            f"{name:{width}}  {score:7.2f}  {np.mean(apart):+10.2f}  {spread:14}"
-            f"  {best:10.2f}  {seconds:7.0f}"
-        )
+        line = f"{name:{width}}  {score:7.2f}  {np.mean(apart):+10.2f}  {spread:14}"
+        lines.append(f"{line}  {best:10.2f}  {seconds:7.0f}")
     return "\n".join(lines)
 
 
@@ -252,14 +251,10 @@ def training_code(package: Path) -> str:
             if isinstance(node, ast.ImportFrom) and str(node.module).startswith("srcnn_tf."):
                 module = str(node.module).removeprefix("srcnn_tf.")
                 waiting += [module, *(f"{module}.{name.name}" for name in node.names)]
-            elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                node.body = [part for part in node.body if not _is_docstring(part)]
+            elif isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
+                del node.body[0]
     code = [f"{file.relative_to(package)} {ast.dump(trees[file])}" for file in sorted(trees)]
     return hashlib.sha256("\n".join(code).encode()).hexdigest()
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _source(thing: object) -> str:

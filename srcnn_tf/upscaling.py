@@ -2,7 +2,8 @@
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -17,6 +18,7 @@ from srcnn_tf.export import engine_function
 from srcnn_tf.images import io
 from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
+from srcnn_tf.pairs.degradation import DegradationSpace
 from srcnn_tf.probes import (
     graph_function,  # noqa: F401, for saved notebooks
     reach,
@@ -25,6 +27,9 @@ from srcnn_tf.probes import (
     total_stride,
 )
 from srcnn_tf.ranges import check_number
+from srcnn_tf.training.callbacks import plain_copy
+from srcnn_tf.training.recipe import Recipe
+from srcnn_tf.training.zero_shot import back_project, is_symmetric, learn, self_ensemble
 
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
@@ -38,6 +43,7 @@ def upscale(
     tile: int = TILE,
     progress: bool = False,
     engine: str = "tensorflow",
+    turns: bool = False,
 ) -> np.ndarray:
     """Enlarge one image with a network, tile by tile, so that memory stays flat.
 
@@ -58,6 +64,7 @@ def upscale(
         tile: side of a tile in LR pixels.
         progress: show a bar.
         engine: what runs the network, see `export.engine_function`: pixels agree to one level.
+        turns: take the median of eight turns of each tile, in eight times the time.
 
     Returns:
         `[s·h, s·w, c]`, rounded to the 256 levels of an 8-bit file.
@@ -86,7 +93,8 @@ def upscale(
     if channels == 4:
         image = _with_hidden_colours_filled(image)
     scale, luma_only = scale_of(model), model.input_shape[-1] == 1
-    network = partial(_run, image_function(model, engine), scale, overlap)
+    run = image_function(model, engine)
+    network = partial(_run, self_ensemble(run) if turns else run, scale, overlap)
     result = np.empty((height * scale, width * scale, channels), dtype)
     # Which pixel stands at each place of the mirrored image, ..., 1, 0 | 0, 1, ...: networks pad
     # with zeros, which draws a frame around a picture.
@@ -108,6 +116,73 @@ def upscale(
 
 def _multiple(length: int, stride: int) -> int:
     return -(-length // stride) * stride
+
+
+def upscale_alone(
+    image: np.ndarray,
+    model: keras.Model,
+    dtype: type = np.float32,
+    *,
+    recipe: Recipe,
+    copies: int = 20,
+    before: Sequence[keras.Model] = (),
+    projections: int = 10,
+    progress: bool = False,
+    engine: str = "tensorflow",
+) -> np.ndarray:
+    """Enlarge one image with a network that learns from this image alone.
+
+    First it trains (see `training.zero_shot.learn`). Then it enlarges eight turns of the image, of
+    which the median is taken, unless the degradation treats turns differently (crops are not turned
+    then either). Last come back-projections. Ctrl-C ends a training with the best so far.
+
+    Args:
+        image: see `upscale`, as the next.
+        model: its weights are where the training starts; it stays as it is.
+        dtype: of the result.
+        recipe: how to train; its degradation is the one that made the image.
+        copies: see `learn`.
+        before: the paper's gradual scales: networks of the same weights for smaller scales, which
+            learn first, one after the other. Each goes on from the weights, and learns from the
+            results too, of those before it; all share the recipe's steps or minutes evenly.
+        projections: see `back_project`; none for images that noise or JPEG have marked.
+        progress: show a bar for the enlarging too.
+        engine: see `upscale`.
+
+    Returns:
+        `[s·h, s·w, c]`, rounded to the 256 levels of an 8-bit file.
+
+    Raises:
+        ValueError: an image too small or too flat to learn from; see also `upscale` and
+            `training.fit`.
+
+    Reference: Shocher, Cohen and Irani, "Zero-Shot" Super-Resolution using Deep Internal Learning,
+    CVPR 2018. Lesson 11.
+    """
+    image = as_array(image, channels=(1, 3, 4))
+    if image.shape[2] == 4:
+        image = _with_hidden_colours_filled(image)
+    degradation, shares = recipe.degradation, 1 + len(before)
+    if isinstance(degradation, DegradationSpace):
+        raise ValueError("the recipe has a DegradationSpace: name the one that made the image")
+    turns = is_symmetric(degradation)
+    recipe = replace(
+        recipe,
+        steps=recipe.steps and max(1, recipe.steps // shares),
+        minutes=recipe.minutes and recipe.minutes / shares,
+        flips=recipe.flips and turns,
+        rotations=recipe.rotations and turns,
+    )
+    fathers, weights = [image[..., :3]], model.get_weights()
+    for network in map(plain_copy, [*before, model]):
+        network.set_weights(weights)
+        learn(fathers, network, recipe, copies)
+        sr_image = upscale(image, network, progress=progress, engine=engine, turns=turns)
+        fathers.append(sr_image[..., :3])
+        weights = network.get_weights()
+    if not degradation.noise and degradation.jpeg_quality is None:
+        sr_image = back_project(sr_image, as_float(image), degradation, projections)
+    return quantise(sr_image, dtype)
 
 
 def image_function(
@@ -171,6 +246,7 @@ def upscale_file(
     overwrite: bool = False,
     progress: bool = True,
     engine: str = "tensorflow",
+    enlarge: Callable = upscale,
 ) -> int:
     """Enlarge an image file: upright, in 8 bits, whole or not at all.
 
@@ -184,6 +260,7 @@ def upscale_file(
         overwrite: replace a target that is there.
         progress: show a bar.
         engine: see `upscale`.
+        enlarge: what does it: `upscale`, or another function of the same arguments.
 
     Returns:
         How many pixels were written.
@@ -200,17 +277,15 @@ def upscale_file(
         raise ValueError(f"{source} has an alpha channel: only .png, .webp and .tif hold it")
     size = [side * scale_of(model) for side in image.shape[:2]]
     if max(size) > io.LONGEST_SIDE.get(kind, max(size)):
-        raise ValueError(
-            f"{target} would be {size[0]}×{size[1]} pixels; {kind} holds {io.LONGEST_SIDE[kind]} a "
-            "side: write a .png"
-        )
+        told = f"{target} would be {size[0]}×{size[1]} pixels"
+        raise ValueError(f"{told}; {kind} holds {io.LONGEST_SIDE[kind]} a side: write a .png")
     if around.bits == 16:
         print(f"{source} holds 16 bits a channel; {target} will hold 8")
     for remark in around.remarks:
         print(f"{source} {remark}")
     for what in io.not_held(target, around):
         print(f"{source} has {what}, which {target} cannot hold")
-    sr_image = upscale(image, model, np.uint8, progress=progress, engine=engine)
+    sr_image = enlarge(image, model, np.uint8, progress=progress, engine=engine)
     io.write_image(target, sr_image, overwrite, around)
     return sr_image.shape[0] * sr_image.shape[1]
 
@@ -246,17 +321,13 @@ def upscale_folder(
     for path in image_paths(source):
         twin = jobs.setdefault(target / f"{path.stem}.png", path)
         if twin != path:
-            raise ValueError(
-                f"{twin.name} and {path.name} of {source} would both become {path.stem}.png: "
-                "rename one of them"
-            )
+            told = f"{twin.name} and {path.name} of {source} would both become {path.stem}.png"
+            raise ValueError(f"{told}: rename one of them")
     target.mkdir(parents=True, exist_ok=True)
     missing = {result: path for result, path in jobs.items() if overwrite or not result.exists()}
     if len(missing) < len(jobs):
-        print(
-            f"{len(jobs) - len(missing)} of {len(jobs)} images are in {target} already and are "
-            "kept; overwrite=True, or --overwrite, replaces them"
-        )
+        told = f"{len(jobs) - len(missing)} of {len(jobs)} images are in {target} already"
+        print(f"{told} and are kept; overwrite=True, or --overwrite, replaces them")
     pixels, failures = 0, []
     for result, path in tqdm(missing.items(), str(source), file=sys.stdout):
         try:
@@ -266,7 +337,6 @@ def upscale_folder(
                 raise
             failures.append(str(error))
     if failures:
-        raise ValueError(
-            f"{len(failures)} of {len(missing)} files were not enlarged:\n" + "\n".join(failures)
-        )
+        told = f"{len(failures)} of {len(missing)} files were not enlarged:"
+        raise ValueError("\n".join([told, *failures]))
     return pixels

@@ -17,17 +17,26 @@ import pytest
 import readme_table
 
 import srcnn_tf
-from srcnn_tf import cli, datasets, pretrained, score_table
+from srcnn_tf import cli, datasets, making, pretrained, score_table
 from srcnn_tf.cli import main
 from srcnn_tf.images import read_image, write_image
 from srcnn_tf.models import build
-from srcnn_tf.training import split_validation
 
 TRAIN = ["train", "fsrcnn-s", "--scale", "2", "--data", "samples"]
 
 
-def test_train_writes_weights_and_a_card_and_resumes(tmp_path, capsys):
-    command = [*TRAIN, "--out", str(tmp_path / "out"), "--seed", "3"]
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """A folder of nine small photographs, which are quickly degraded."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for number, image in enumerate(datasets.load("samples", "train")):
+        top, left = (side // 2 for side in image.shape[:2])
+        write_image(folder / f"{number}.png", image[top - 48 : top + 48, left - 60 : left + 60])
+    return str(folder)
+
+
+def test_train_writes_weights_and_a_card_and_resumes(tmp_path, photographs, capsys):
+    command = [*TRAIN[:4], "--data", photographs, "--out", str(tmp_path / "out"), "--seed", "3"]
     assert main([*command, "--steps", "20"]) == 0
     printed = capsys.readouterr().out
     weights = tmp_path / "out" / "fsrcnn-s-x2.weights.h5"
@@ -35,11 +44,9 @@ def test_train_writes_weights_and_a_card_and_resumes(tmp_path, capsys):
     (told,) = re.findall(r"validation PSNR (\d+\.\d\d) dB at step 20 of 20", printed)
     assert float(told) == pytest.approx(card["validation_psnr_db"], abs=0.006)
     assert (card["steps"], card["recipe"]["seed"], card["recipe"]["hr_patch"]) == (20, 3, 32)
-    photographs = datasets.load("samples", "train")
-    train, validation = split_validation(photographs, 9)
-    assert card["images"] == {"train": len(train), "validation": len(validation)}
-    assert card["data"]["samples"]["images"] == len(photographs)
-    assert len(card["data"]["samples"]["pixels_sha256"]) == 64
+    assert card["images"] == {"train": 8, "validation": 1}
+    assert card["data"][photographs]["images"] == 9
+    assert len(card["data"][photographs]["pixels_sha256"]) == 64
     model, start = build("fsrcnn-s", 2, seed=3), build("fsrcnn-s", 2, seed=3).get_weights()
     model.load_weights(weights)
     assert any((a != b).any() for a, b in zip(model.get_weights(), start, strict=True))
@@ -115,8 +122,13 @@ def test_data_are_words_or_joined_by_plus(tmp_path, monkeypatch, words, data):
     assert caught.value.args == (data,)
 
 
-def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, capsys):
-    command = [*TRAIN, "--out", str(tmp_path / "out"), "--steps", "2"]
+def test_sets_with_parts_are_trained_on_by_their_part_for_it():
+    files = [file for file, _ in making._training_images("samples")]
+    assert files == list(map(str, datasets.image_paths("samples", "train")))
+
+
+def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, photographs, capsys):
+    command = [*TRAIN[:4], "--data", photographs, "--out", str(tmp_path / "out"), "--steps", "2"]
     assert main(command) == 0
     kept = (tmp_path / "out" / "fsrcnn-s-x2.json").read_bytes()
     photograph = datasets.load("samples", "train")[0]
@@ -125,7 +137,7 @@ def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, capsys):
     for words, changed in (
         (["--start", "random"], "start was 'bicubic'"),
         (["--channels", "3"], "channels was 1"),
-        (["--data", str(tmp_path)], "data was {'samples'"),
+        (["--data", str(tmp_path)], f"data was {{'{photographs}'"),
     ):
         assert main([*command, "--resume", *words]) == 2
         assert changed in capsys.readouterr().err
@@ -152,9 +164,9 @@ runpy.run_module("srcnn_tf", run_name="__main__", alter_sys=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-def test_a_polite_end_loses_no_checkpoint(tmp_path, monkeypatch):
+def test_a_polite_end_loses_no_checkpoint(tmp_path, photographs, monkeypatch):
     # SIGTERM comes as a Ctrl-C does; tests/test_training.py sends that.
-    words = [*TRAIN, "--out", str(tmp_path)]
+    words = [*TRAIN[:4], "--data", photographs, "--out", str(tmp_path)]
     process = subprocess.Popen(
         [sys.executable, "-c", SHORT_EPOCHS, *words, "--minutes", "5"],
         stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from srcnn_tf import datasets
 from srcnn_tf.images import quantise, to_channels
+from srcnn_tf.models import build
 from srcnn_tf.pairs import (
     Degradation,
     DegradationSpace,
@@ -15,6 +16,8 @@ from srcnn_tf.pairs import (
     image_pair,
     random_crops,
 )
+from srcnn_tf.training import Recipe
+from srcnn_tf.upscaling import upscale_alone
 
 SPACE = DegradationSpace(
     gaussian=(0.0, 2.5), motion=(0.0, 10.0), noise=(0, 15), shot=(0, 15), jpeg_quality=(30, 95)
@@ -185,4 +188,6 @@ def test_what_does_not_go_with_a_space_is_refused(photograph):
         degrade(np.zeros((8, 20, 3)), 2, SPACE)
     with pytest.raises(ValueError, match="c = 1 or 3"):
         degrade(np.zeros((20, 20, 4)), 2, SPACE)
+    with pytest.raises(ValueError, match="name the one that made the image"):
+        upscale_alone(photograph, build("zssr", 2), recipe=Recipe(degradation=SPACE))
     assert DegradationSpace(noise=[0, 3]) == DegradationSpace(noise=(0, 3))

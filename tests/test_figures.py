@@ -57,7 +57,7 @@ def test_training_curves_draw_every_run_and_the_baseline():
     np.testing.assert_array_equal(score.lines[1].get_xydata(), [[1, 25], [2, 26]])
     assert [text.get_text() for text in score.get_legend().get_texts()] == ["one", "two", "bicubic"]
     assert loss.get_yscale() == "log"
-    with pytest.raises(ValueError, match="step or seconds"):
+    with pytest.raises(ValueError, match="unknown against 'epochs': choose one of step, seconds"):
         figures.training_curves({"one": history}, "epochs")
 
 

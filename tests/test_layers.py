@@ -63,7 +63,9 @@ def test_deconvolution_is_keras_own_with_the_same_weights(kernel, scale, maps):
 
 
 def test_deconvolution_refuses_a_kernel_that_leaves_gaps():
-    with pytest.raises(ValueError, match="kernel_size 2 and scale 3"):
+    with pytest.raises(
+        ValueError, match="kernel_size is 2: it must be a whole number of at least 3"
+    ):
         Deconvolution(1, 2, 3)
 
 

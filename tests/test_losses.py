@@ -147,8 +147,11 @@ def test_without_cache_and_network_the_error_says_what_to_do(keras_home):
         ({"vgg_weight": 1, "seed": -1}, "seed is -1: it must be a whole number"),
         ({"vgg_weight": 1, "mse_weight": -2}, "mse_weight is -2"),
         ({"vgg_weight": 0, "mse_weight": 0}, "one must be above 0"),
-        ({"vgg_weight": 1, "layer": "relu2_2"}, "block2_conv2"),
-        ({"vgg_weight": 1, "weights": "places"}, "imagenet or random"),
+        (
+            {"vgg_weight": 1, "layer": "relu2_2"},
+            "unknown layer of VGG16 'relu2_2': .*, block2_conv2,",
+        ),
+        ({"vgg_weight": 1, "weights": "places"}, "imagenet, random"),
     ],
 )
 def test_bad_values_are_refused(settings, message):

@@ -86,6 +86,18 @@ def no_sets(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_npm():
+    """`test_browser_page.py` makes the page that needs npm."""
+
+    def missing(folder):
+        raise FileNotFoundError("npm is not installed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make_site.make_browser, "make", missing)
+        yield
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folders = write_course(tmp_path_factory.mktemp("course"))
@@ -106,6 +118,23 @@ def test_pages_load_nothing_from_elsewhere(pages):
         assert "@import" not in page.html
         assert not re.search(r"url\((?!['\"]?(data:|#))", page.html)
     assert "img" in pages["01_size.html"].tags
+
+
+def test_the_index_leads_to_the_page_for_photographs_if_it_was_made(tmp_path, monkeypatch, capsys):
+    folders = write_course(tmp_path)
+    index = folders[1] / "site" / "index.html"
+    assert make_site.main([], *folders) == 0
+    assert "The page that enlarges photographs is left out: npm is not" in capsys.readouterr().out
+    assert "photograph/index.html" not in index.read_text()
+
+    def made(folder):
+        folder.mkdir()
+        (folder / "index.html").touch()
+
+    monkeypatch.setattr(make_site.make_browser, "make", made)
+    assert make_site.main([], *folders) == 0
+    assert "photograph/index.html" in Page(index.read_text()).links
+    assert (index.parent / "photograph" / "index.html").exists()
 
 
 def test_every_link_leads_somewhere(pages):

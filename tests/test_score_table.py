@@ -14,11 +14,18 @@ from srcnn_tf.pairs import Degradation
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["set5", "set14"])
+PUBLISHED = {
+    "set5": [(33.66, 0.9299), (30.39, 0.8682), (28.42, 0.8104)],
+    "set14": [(30.24, 0.8688), (27.55, 0.7742), (26.00, 0.7027)],
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_bicubic_is_reproduced(load_or_skip, name):
     load_or_skip(name)
     rows = list(score_table.run(["bicubic"], [name]))
     assert [row.scale for row in rows] == [2, 3, 4]
+    assert [(row.published_psnr, row.published_ssim) for row in rows] == PUBLISHED[name]
     for row in rows:
         told = readme_table.scores(README)["bicubic", row.scale, name]
         assert row.psnr == pytest.approx(told.psnr, abs=0.0051)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_training import images
 
-from srcnn_tf import datasets
 from srcnn_tf.metrics import Protocol, evaluate
 from srcnn_tf.models import fsrcnn, srcnn, vdsr
 from srcnn_tf.pairs import evaluation_pairs
@@ -22,12 +22,6 @@ RECIPE = Recipe(
     steps_per_epoch=20,
     ema=0.9,
 )
-
-
-def images():
-    """Squares that validation scores whole."""
-    train = [image[150:246, 150:246] for image in datasets.load("samples", "train", channels=1)]
-    return train[:3], train[3:5]
 
 
 def train(recipe=RECIPE, folder=None, resume=False):

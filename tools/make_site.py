@@ -1,6 +1,7 @@
 """Make a website of the executed lessons, an index with search before them: `make site`.
 
-The pages in build/site/ load nothing from anywhere. A lesson that has not been executed is run
+The pages in build/site/ load nothing from anywhere; one of them, which needs a web server,
+enlarges photographs (see `make_browser.py`). A lesson that has not been executed is run
 first: in the full profile where its image sets are at hand, else in the fast one.
 """
 
@@ -11,10 +12,12 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import lesson_page
+import make_browser
 import nbformat
 import run_lessons
 from nbformat import NotebookNode
@@ -39,6 +42,7 @@ SEARCH_BOX = (
     '<form action="index.html"><input type="search" name="q" placeholder="Search the course" '
     'aria-label="Search the course"></form>'
 )
+PHOTOGRAPH = '<a href="photograph/index.html">Enlarge your own photograph</a>, in your browser.'
 # Sections that hold every word, as links. `texts` is a list of [page, anchor, heading, text].
 SEARCH = """<div id="found" class="jp-RenderedHTMLCommon"></div>
 <script id="texts" type="application/json">{texts}</script>
@@ -199,8 +203,13 @@ def navigation(names: Sequence[str], number: int, titles: Sequence[str]) -> str:
     return " · ".join(links)
 
 
-def make_pages(folder: Path, build: Path) -> dict[str, str]:
+def make_pages(folder: Path, build: Path, more: str = "") -> dict[str, str]:
     """Return the site: file name to HTML.
+
+    Args:
+        folder: where lessons.toml and the notebooks are.
+        build: where the executed lessons are.
+        more: HTML at the head of the index.
 
     Raises:
         ValueError: lessons whose executed notebooks or results do not fit, a line each.
@@ -236,7 +245,7 @@ def make_pages(folder: Path, build: Path) -> dict[str, str]:
         cells=[nbformat.v4.new_markdown_cell(text) for text in cells if text]
     )
     search = SEARCH.format(texts=json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c"))
-    header = f'<nav class="jp-RenderedHTMLCommon">{SEARCH_BOX}</nav>{search}'
+    header = f'<nav class="jp-RenderedHTMLCommon">{SEARCH_BOX}{more}</nav>{search}'
     return {"index.html": lesson_page.render(index, header=header)} | pages
 
 
@@ -273,13 +282,24 @@ def main(
                 continue
             if run_lessons.main([f"--lesson={name}", f"--profile={wanted}"], folder, build):
                 raise ValueError("A lesson failed; the table above says why.")
-        pages = make_pages(folder, build)
+        with tempfile.TemporaryDirectory(dir=build) as made:
+            photograph = Path(made) / "photograph"
+            more = PHOTOGRAPH
+            try:
+                make_browser.make(photograph)
+            except (ImportError, OSError) as error:
+                print(f"The page that enlarges photographs is left out: {error}")
+                shutil.rmtree(photograph, ignore_errors=True)
+                more = ""
+            pages = make_pages(folder, build, more)
+            site = build / "site"
+            shutil.rmtree(site, ignore_errors=True)
+            site.mkdir(parents=True)
+            if more:
+                photograph.rename(site / photograph.name)
     except ValueError as error:
         print(f"{error}\nNo site was made.", file=sys.stderr)
         return 1
-    site = build / "site"
-    shutil.rmtree(site, ignore_errors=True)
-    site.mkdir(parents=True)
     for name, page in pages.items():
         (site / name).write_text(page, encoding="utf-8")
     print(f"{len(pages) - 1} lessons and their index: {os.path.relpath(site)}/index.html")

@@ -12,7 +12,6 @@ from srcnn_tf.images.pixels import (
     crop_to_multiple,
     quantise,
     rgb_to_ycbcr,
-    to_bytes,
     to_channels,
     ycbcr_to_rgb,
 )

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from srcnn_tf.files import check_place, write_file
 from srcnn_tf.images.damage import check_jpeg, png_chunk, sound_png
-from srcnn_tf.images.pixels import to_bytes, with_channels
+from srcnn_tf.images.pixels import as_float, quantise, with_channels
 
 FORMATS = {
     **{".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG"},
@@ -103,15 +103,13 @@ def read_with_surroundings(path: str | Path) -> tuple[np.ndarray, Surroundings]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _decode(data)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{path} is refused as a decompression bomb: {error}. Images of at most "
-            f"{Image.MAX_IMAGE_PIXELS:,} pixels are read; cut yours into parts"
-        ) from error
+        most = f"Images of at most {Image.MAX_IMAGE_PIXELS:,} pixels are read; cut yours into parts"
+        raise ValueError(f"{path} is refused as a decompression bomb: {error}. {most}") from error
     except Exception as error:  # decoders raise what they like
         what = "no known format" if isinstance(error, UnidentifiedImageError) else error
+        wanted = "a whole PNG, JPEG, BMP, WebP or TIFF file"
         raise ValueError(
-            f"{path} cannot be read as an image ({what}); it must be a whole PNG, JPEG, BMP, WebP "
-            "or TIFF file"
+            f"{path} cannot be read as an image ({what}): it must be {wanted}"
         ) from error
 
 
@@ -162,9 +160,7 @@ def _decode(data: bytes) -> tuple[np.ndarray, Surroundings]:
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
         with contextlib.suppress(Exception):
             dpi = _dpi(image, chunks)
-    # In float32 at once: by way of float64 it takes more time, and twice the memory.
-    pixels = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
-    pixels = pixels[:, ::-1] if orientation in _MIRRORED else pixels
+    pixels = as_float(pixels[:, ::-1] if orientation in _MIRRORED else pixels)
     pixels = np.ascontiguousarray(np.rot90(pixels, _QUARTERS.get(orientation, 0)))
     colours = {kind: chunks[kind] for kind in _PNG_COLOURS if chunks.get(kind)}
     return pixels, Surroundings(16 if depth == 16 else 8, profile, dpi, colours, tuple(remarks))
@@ -266,7 +262,7 @@ def write_image(
         data = cv2.imencode(f".{kind.lower()}", swapped)[1].tobytes()
     else:
         buffer = io.BytesIO()
-        pixels = to_bytes(image)
+        pixels = quantise(image, np.uint8)
         if image.shape[2] == 4 and _is_for_grey(around.profile):
             pixels = pixels[..., [0, 3]]
         options = _OPTIONS.get(kind, {}) | ({"dpi": around.dpi} if around.dpi else {})

@@ -13,6 +13,7 @@ from srcnn_tf.models.srcnn import srcnn
 from srcnn_tf.models.srgan import discriminator
 from srcnn_tf.models.srresnet import srresnet
 from srcnn_tf.models.vdsr import vdsr
+from srcnn_tf.models.zssr import zssr
 from srcnn_tf.networks import find
 
 

@@ -50,10 +50,8 @@ def srcnn(
     for n in filters:
         check_number("a count of filters", n, whole=True, least=channels)
     if len(kernels) != len(filters) + 1 or any(f % 2 == 0 for f in kernels):
-        raise ValueError(
-            f"kernels {tuple(kernels)} and filters {tuple(filters)} do not fit: kernels are odd, "
-            "and there is one more of them than of filters"
-        )
+        told = f"kernels {tuple(kernels)} and filters {tuple(filters)} do not fit: kernels are odd"
+        raise ValueError(f"{told}, and there is one more of them than of filters")
     names = ["patch_extraction", *numbered("mapping", len(filters) - 1)]
     model = keras.Sequential(name="srcnn")
     model.add(keras.Input((None, None, channels)))

@@ -16,6 +16,8 @@ def vdsr(
     channels: int = 1,
     start: str = "bicubic",
     seed: int = 0,
+    use_bias: bool = True,
+    name: str = "vdsr",
 ) -> keras.Model:
     """Build VDSR: 3×3 convolutions on the enlarged image, whose output is added to that image.
 
@@ -29,6 +31,8 @@ def vdsr(
         start: "bicubic" (the last convolution begins at zero: nothing is added) or "random" (He's,
             the paper's, in every convolution).
         seed: of the random weights.
+        use_bias: whether convolutions have biases.
+        name: of the model.
 
     Returns:
         A built model `[n, h, w, channels]` to `[n, s·h, s·w, channels]`.
@@ -52,9 +56,10 @@ def vdsr(
             3,
             padding="same",
             activation=None if last else "relu",
+            use_bias=use_bias,
             name="residual" if last else f"conv_{number}",
         )
         maps = layer(maps)
         kernel = he_normal(generator, layer.kernel.shape)
         layer.kernel.assign(0 * kernel if last and start == "bicubic" else kernel)
-    return keras.Model(lr_images, layers.Add(name="sum")([enlarged, maps]), name="vdsr")
+    return keras.Model(lr_images, layers.Add(name="sum")([enlarged, maps]), name=name)

@@ -330,9 +330,7 @@ def subimages(
         ValueError: no images, an image smaller than a sub-image, or an argument out of its range.
     """
     check_patch(scale, hr_patch, 1)
-    check_number("stride", stride, whole=True)
-    if stride < scale:
-        raise ValueError(f"stride {stride} is smaller than the scale {scale}")
+    check_number("stride", stride, whole=True, least=scale)
     images = [as_float(image) for image in images]
     check_sides(images, hr_patch)
     lr_crops, hr_crops = [], []

@@ -192,22 +192,18 @@ class ProgressLine(_OfRun):
             file=sys.stdout,
             mininterval=1,
         )
-        self._show()
+        self.on_epoch_end(-1)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._show()
-
-    def on_train_end(self, logs=None):
-        self.bar.close()
-
-    def _show(self) -> None:
         history = self.run.history
         self.bar.n = round(100 * self.run.done, 1)
         text = f" step {self.run.step}"
         if history.step:
             text += f", loss {history.loss[-1]:.5f}, PSNR {history.psnr[-1]:.2f} dB"
-        self.bar.set_postfix_str(text, refresh=False)
-        self.bar.refresh()
+        self.bar.set_postfix_str(text)
+
+    def on_train_end(self, logs=None):
+        self.bar.close()
 
 
 class Precision(_OfRun):
@@ -228,18 +224,13 @@ class Precision(_OfRun):
         self._compute_in("mixed_bfloat16")
 
     def on_test_begin(self, logs=None):
+        self.close()
+
+    on_test_end = on_train_begin
+
+    def close(self) -> None:
+        """Leave the model computing in float32."""
         self._compute_in("float32")
-
-    def on_test_end(self, logs=None):
-        self._compute_in("mixed_bfloat16")
-
-    @contextlib.contextmanager
-    def restored(self) -> Iterator[None]:
-        """Leave the model computing in float32, however its run ends."""
-        try:
-            yield
-        finally:
-            self._compute_in("float32")
 
 
 class Stopping(_OfRun):
@@ -279,10 +270,9 @@ class Stopping(_OfRun):
         if self.interrupted:
             raise KeyboardInterrupt
         if not math.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"the loss became {logs['loss']} at step {self.run.step}. Try a lower learning "
-                f"rate than {self.run.recipe.learning_rate:g}, or a clipnorm"
-            )
+            told = f"the loss became {logs['loss']} at step {self.run.step}"
+            cure = f"a lower learning rate than {self.run.recipe.learning_rate:g}, or a clipnorm"
+            raise FloatingPointError(f"{told}. Try {cure}")
         if self.run.done >= 1:
             self.model.stop_training = True
 

@@ -4,6 +4,7 @@ Random crops that never repeat, PSNR on held-out training images, averaged weigh
 survive a kill.
 """
 
+import contextlib
 import json
 import math
 import sys
@@ -26,16 +27,8 @@ from srcnn_tf.pairs import image_pair, random_crops
 from srcnn_tf.pairs.crops import steady
 from srcnn_tf.pairs.mixed_scales import mixed_scale_crops
 from srcnn_tf.probes import scale_of
-from srcnn_tf.ranges import check_number
-from srcnn_tf.training.callbacks import (
-    Checkpoints,
-    Pace,
-    Precision,
-    ProgressLine,
-    Recorder,
-    Run,
-    Stopping,
-)
+from srcnn_tf.ranges import check_choice, check_number
+from srcnn_tf.training import callbacks as roles
 from srcnn_tf.training.devices import check_same, together
 from srcnn_tf.training.recipe import History, Recipe, recipe_as_json
 from srcnn_tf.training.timing import settled
@@ -64,10 +57,8 @@ def split_validation(
     """
     check_number("every", every, whole=True)
     if not 1 < every <= len(images):
-        raise ValueError(
-            f"cannot hold out one in {every} of {len(images)} images: give at least "
-            f"{max(every, 2)}, of which one is not trained on"
-        )
+        told = f"cannot hold out one in {every} of {len(images)} images"
+        raise ValueError(f"{told}: give at least {max(every, 2)}, of which one is not trained on")
     contents = lambda image: (np.shape(image), hash(np.asarray(image).tobytes()))  # noqa: E731
     held_out = list(images[every - 1 :: every])
     seen = {contents(image) for image in held_out}
@@ -132,16 +123,15 @@ def fit(
     trained = _after_interpolation(model) if recipe.scales else model
     scales = tuple(recipe.scales or [scale_of(model)])
     with tempfile.TemporaryDirectory() as scratch:
-        run = Run(recipe)
-        recorder, stopping = Recorder(run), Stopping(run)
+        run = roles.Run(recipe)
+        recorder, stopping = roles.Recorder(run), roles.Stopping(run)
         place = Path(scratch if folder is None else folder)
         about = {**(about or {}), **getattr(model, "about", {})}
-        checkpoints = Checkpoints(run, recorder, place, about, resume)
+        checkpoints = roles.Checkpoints(run, recorder, place, about, resume)
         check_same(strategy, json.dumps([recipe_as_json(run.recipe), checkpoints.about, run.step]))
-        channels = model.input_shape[-1]
-        batches = _batches(train_images, scales, channels, recipe, run.step)
+        batches = _batches(model, train_images, recipe, run.step)
         names = names or [f"number {n}" for n in range(1, len(validation_images) + 1)]
-        inputs, hr_images = _validation_batch(validation_images, scales, channels, recipe, names)
+        inputs, hr_images = _validation_batch(model, validation_images, names, recipe)
         shared = len(inputs) - len(inputs) % replicas
         if shared < len(inputs):
             if not shared:
@@ -158,14 +148,12 @@ def fit(
             checkpoints.restore(trained)
         # Outermost first: when the recorder sees the end of a validation, the averaged weights are
         # still in the model; at the end of an epoch, the trained ones are back.
-        own = [Pace(run), recorder, checkpoints, ProgressLine(run), stopping]
+        own = [roles.Pace(run), recorder, checkpoints, roles.ProgressLine(run), stopping]
         swap = [keras.callbacks.SwapEMAWeights()] if recipe.ema is not None else []
         done = len(run.history.step)
-        epochs = sys.maxsize  # a run of minutes ends when they are over
-        if recipe.steps:
-            epochs = done + math.ceil((recipe.steps - run.step) / recipe.steps_per_epoch)
-        precision = Precision(run, trained)
-        with stopping.interrupts_noted(), precision.restored(), together():
+        epochs = done if recipe.steps and run.done == 1 else sys.maxsize  # which `stopping` ends
+        precision = roles.Precision(run, trained)
+        with stopping.interrupts_noted(), contextlib.closing(precision), together():
             trained.fit(
                 batches,
                 validation_data=steady(tf.data.Dataset.from_tensors((inputs, hr_images))),
@@ -185,25 +173,19 @@ def _check_devices(strategy: tf.distribute.Strategy, recipe: Recipe) -> None:
     if recipe.minutes and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         raise ValueError("several machines train for steps, not for minutes: their clocks differ")
     if recipe.batch_size % replicas:
-        raise ValueError(
-            f"batch_size is {recipe.batch_size}: {replicas} devices share each batch, so it must "
-            f"be a multiple of {replicas} (CUDA_VISIBLE_DEVICES hides some)"
-        )
+        told = f"batch_size is {recipe.batch_size}: {replicas} devices share each batch, so it must"
+        raise ValueError(f"{told} be a multiple of {replicas} (CUDA_VISIBLE_DEVICES hides some)")
     if recipe.scales and replicas > 1:
-        raise ValueError(
-            f"several scales train on one device, not on {replicas}: build the model outside of a "
-            "strategy's scope, or train one scale"
-        )
+        cure = "build the model outside of a strategy's scope, or train one scale"
+        raise ValueError(f"several scales train on one device, not on {replicas}: {cure}")
 
 
 def _after_interpolation(model: keras.Model) -> keras.Model:
     """Return what comes after a model's first layer, which enlarges: the same for every scale."""
     first, *rest = (it for it in model.layers if not isinstance(it, keras.layers.InputLayer))
     if not isinstance(first, BicubicUpsampling) or hasattr(model, "discriminator"):
-        raise ValueError(
-            f"the model {model.name!r} does not begin with BicubicUpsampling, so that its weights "
-            "fit one scale only, or is adversarial: leave `scales` of the recipe at None"
-        )
+        told = f"the model {model.name!r} does not begin with BicubicUpsampling, or is adversarial"
+        raise ValueError(f"{told}: it fits one scale, so leave `scales` of the recipe at None")
     if isinstance(model, keras.Sequential):
         shape = (None, None, model.input_shape[-1])
         return keras.Sequential([keras.Input(shape), *rest], name=model.name)
@@ -211,13 +193,13 @@ def _after_interpolation(model: keras.Model) -> keras.Model:
 
 
 def _batches(
-    images: Sequence[np.ndarray], scales: Sequence[int], channels: int, recipe: Recipe, first: int
+    model: keras.Model, images: Sequence[np.ndarray], recipe: Recipe, first: int
 ) -> tf.data.Dataset:
     make: Any = mixed_scale_crops if recipe.scales else random_crops
     shared = ("hr_patch", "batch_size", "flips", "rotations", "rescale", "degradation", "seed")
     options = {name: getattr(recipe, name) for name in shared}
-    scale = scales if recipe.scales else scales[0]
-    return make(images, scale, channels=channels, first_batch=first, **options)
+    scale = recipe.scales or scale_of(model)
+    return make(images, scale, channels=model.input_shape[-1], first_batch=first, **options)
 
 
 class _PSNRAt(PSNR):
@@ -238,35 +220,25 @@ def _optimizer(model: keras.Model, recipe: Recipe) -> keras.optimizers.Optimizer
     make = OPTIMIZERS[recipe.optimizer]
     if recipe.theta is not None:
         make = partial(AdjustablyClippedSGD, recipe.theta)
-    settings: dict[str, Any] = {
-        "learning_rate": recipe.learning_rate,
-        "global_clipnorm": recipe.clipnorm,
-        "use_ema": recipe.ema is not None,
-        "ema_momentum": recipe.ema if recipe.ema is not None else 0.99,  # Keras wants a number
-    }
+    settings: dict = {"learning_rate": recipe.learning_rate, "global_clipnorm": recipe.clipnorm}
+    if recipe.ema is not None:
+        settings |= {"use_ema": True, "ema_momentum": recipe.ema}
     if not recipe.rate_factors and model.distribute_strategy.num_replicas_in_sync == 1:
         return make(**settings)
     layers = {layer.name: layer for layer in model.layers if layer.trainable_variables}
     for name in recipe.rate_factors:
-        if name not in layers:
-            there_are = ", ".join(layers)
-            raise ValueError(f"rate_factors names {name!r}; the layers that train are {there_are}")
-    factors = [
-        recipe.rate_factors.get(layer.name, 1)
-        for layer in layers.values()
-        for _ in layer.trainable_variables
-    ]
+        check_choice("layer of rate_factors", name, layers)
+    factors: list[float] = []
+    for name, layer in layers.items():
+        factors += [recipe.rate_factors.get(name, 1)] * len(layer.trainable_variables)
     return LayerRates(make(), factors, **settings)
 
 
 def _validation_batch(
-    images: Sequence[np.ndarray],
-    scales: Sequence[int],
-    channels: int,
-    recipe: Recipe,
-    names: Sequence[str],
+    model: keras.Model, images: Sequence[np.ndarray], names: Sequence[str], recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one centre crop from each image, all of one size: XLA compiles anew for each size."""
+    scales, channels = recipe.scales or [scale_of(model)], model.input_shape[-1]
     images = [as_array(image) for image in images]
     check_sides(images, recipe.hr_patch, names, "validation images")
     side = min(_VALIDATION_SIDE, *(min(image.shape[:2]) for image in images))
@@ -286,7 +258,7 @@ def _validation_batch(
     if blank:
         told = f"of {len(images)} validation images, {len(blank)} are blank: {', '.join(blank)}"
         if not crops:
-            raise ValueError(f"{told}. Hold out photographs")
+            raise ValueError(f"{told}. Bicubic restores them as well: take photographs")
         print(f"{told}; left out")
     pairs = []
     for scale in scales:

@@ -44,10 +44,8 @@ def reading(path: Path) -> Iterator[Path]:
     try:
         yield path
     except Exception as error:  # h5py, Keras and JSON raise many kinds
-        raise ValueError(
-            f"{path} is missing, damaged or another network's, and its run cannot go on: delete "
-            f"the folder {path.parent} to train anew"
-        ) from error
+        told = f"{path} is missing, damaged or another network's, and its run cannot go on"
+        raise ValueError(f"{told}: delete the folder {path.parent} to train anew") from error
 
 
 def read_progress(folder: Path) -> dict:
