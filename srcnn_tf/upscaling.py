@@ -84,9 +84,9 @@ def upscale(
     if sees_whole_image(model):
         if height * width > IN_ONE_PIECE:
             raise ValueError(
-                f"{model.name!r} looks at the whole image at once, so that memory grows with it, and "
-                f"{height}×{width} pixels are more than {IN_ONE_PIECE:,}: cut the image up, or take "
-                "another network"
+                f"{model.name!r} looks at the whole image at once, which takes memory, and "
+                f"{height}×{width} pixels are more than {IN_ONE_PIECE:,}: cut the image up, or "
+                "take another network"
             )
         tile = max(lengths) + 2 * overlap
     check_number("tile", tile, whole=True, least=2 * overlap + stride)
