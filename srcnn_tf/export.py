@@ -50,7 +50,7 @@ class WholeImages(keras.Model):
 
     def __init__(self, network: keras.Model, colour: bool = False):
         super().__init__(name=network.name)
-        self.network, self.scale, self.margin = network, scale_of(network), reach(network)
+        self.network, self.scale, self.margin = network, scale_of(network), reach(network, True)
         self.channels = 3 if colour else network.input_shape[-1]
         self.bicubic = BicubicUpsampling(self.scale)
         self.offset = rgb_to_ycbcr(np.zeros((1, 1, 1, 3), np.float32))

@@ -162,3 +162,25 @@ class Deconvolution(keras.layers.Conv2DTranspose):
         config = {**super().get_config(), "kernel_size": self.kernel_size[0], "scale": self.scale}
         del config["strides"], config["padding"]
         return config
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class CroppedTo(keras.layers.Layer):
+    """Cut feature maps at their ends to the size of others, which a U-shaped network brings back.
+
+    Input `[maps, like]`, `[n, h', w', c]` and `[n, h, w, d]` with h' ≥ h and w' ≥ w; output
+    `[n, h, w, c]`. No weights.
+    """
+
+    def call(self, inputs):
+        maps, like = inputs
+        height, width = ops.shape(like)[1:3]
+        return maps[:, :height, :width]
+
+    def window(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first and the last input pixel that each output pixel sees: its own."""
+        return (np.arange(size),) * 2
+
+    def compute_output_shape(self, input_shape):
+        maps, like = input_shape
+        return (*like[:3], maps[3])

@@ -23,6 +23,8 @@ from srcnn_tf.images.resizing import resize
 from srcnn_tf.metrics import Protocol, psnr
 from srcnn_tf.models import STARTS, build, discriminator
 from srcnn_tf.networks import find
+from srcnn_tf.pairs.crops import degradation_margin
+from srcnn_tf.pairs.degradation import AnyDegradation
 from srcnn_tf.pairs.mixed_scales import crop_margin
 from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair
@@ -99,6 +101,7 @@ def train(
     if weights.exists() and not (resume and run.exists()):
         raise FileExistsError(f"{weights} exists: choose another folder, or resume the run {run}")
     patch = recipe.hr_patch + 2 * max(map(crop_margin, recipe.scales or ()), default=0)
+    patch += 2 * degradation_margin(recipe.degradation, scale)
     kept, names, sets = PixelRow(), list[str](), {}
     for source in dict.fromkeys(data):
         digest, before = hashlib.sha256(), len(names)
@@ -142,7 +145,7 @@ def train(
     write_file(folder / f"{files}.json", card.encode(), overwrite=True)
     title = f"{name} ×{scale}"
     _write_figure(folder / f"{files}-curves.png", figures.training_curves({title: history}))
-    example = _example(plain, title, validation_images[0], names[0])
+    example = _example(plain, title, validation_images[0], names[0], recipe.degradation)
     _write_figure(folder / f"{files}-example.png", example)
     return history
 
@@ -157,10 +160,12 @@ def _weights_to_start_from(start: str, model: keras.Model) -> list[np.ndarray]:
     return weights
 
 
-def _example(model: keras.Model, title: str, image: np.ndarray, name: str) -> Figure:
+def _example(
+    model: keras.Model, title: str, image: np.ndarray, name: str, degradation: AnyDegradation
+) -> Figure:
     """Show the middle of a held-out image before and after, beside the truth."""
     scale = scale_of(model)
-    lr_image, hr_image = image_pair(image, scale, channels=image.shape[2])
+    lr_image, hr_image = image_pair(image, scale, image.shape[2], degradation)
     height, width = hr_image.shape[:2]
     images = {
         "bicubic": np.clip(resize(lr_image, (height, width)), 0, 1),

@@ -11,6 +11,7 @@ import keras
 
 from srcnn_tf.models import build
 from srcnn_tf.networks import find, networks
+from srcnn_tf.pairs.degradation import DegradationSpace
 from srcnn_tf.probes import scale_of
 from srcnn_tf.scales import check_scale
 from srcnn_tf.training.recipe import Recipe
@@ -156,4 +157,6 @@ def default_recipe(name: str, scale: int, **settings) -> Recipe:
     fields = find(name).recipe(scale) | settings
     if fields.get("minutes") is not None and "steps" not in settings:
         fields["steps"] = None
+    if isinstance(fields.get("degradation"), dict):
+        fields["degradation"] = DegradationSpace(**fields["degradation"])
     return Recipe(**fields)

@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -46,7 +47,7 @@ def scale_of(model: keras.Model) -> int:
     return scale
 
 
-def reach(model: keras.Model) -> int:
+def reach(model: keras.Model, local: bool = False) -> int:
     """Return how far, in LR pixels, an input pixel may lie from an output pixel that it changes.
 
     The receptive field is at most `2·reach + 1` LR pixels wide. At inference, that is: batch
@@ -54,6 +55,7 @@ def reach(model: keras.Model) -> int:
 
     Args:
         model: maps `[n, h, w, c]` to `[n, s·h, s·w, c]`.
+        local: pass over layers that see the whole image, as channel attention does.
 
     Raises:
         ValueError: no graph; a layer that sees the whole image; a layer of unknown reach, which a
@@ -66,7 +68,7 @@ def reach(model: keras.Model) -> int:
     while True:
         sides = [[f] if f else range(side, side + _SIDES) for f in fixed]
         spans = {(axis, n): np.arange(n)[None].repeat(2, 0) for axis in (0, 1) for n in sides[axis]}
-        (seen,) = _run(model, [_Seen(spans)], _look)
+        (seen,) = _run(model, [_Seen(spans)], partial(_look, local))
         if {axis for axis, _ in seen.spans} != {0, 1}:
             raise ValueError(f"windows of {model.name!r} do not fit: merged sizes never agree")
         distance = 0
@@ -76,6 +78,21 @@ def reach(model: keras.Model) -> int:
         if all(fixed) or 4 * distance < side:  # far from what the borders cut off
             return int(distance)
         side *= 2
+
+
+def sees_whole_image(model: keras.Model) -> bool:
+    """Return whether a layer of a model sees the whole image: the model has no finite reach."""
+    return any(_kind(layer) in _WHOLE for _, layer in layers(model))
+
+
+def total_stride(model: keras.Model) -> int:
+    """Return the product of the strides down: tiles that begin at its multiples are seen alike."""
+    down = [
+        it.strides[0]
+        for _, it in layers(model)
+        if hasattr(it, "strides") and not isinstance(it, keras.layers.Conv2DTranspose)
+    ]
+    return math.prod(down)
 
 
 def multiply_adds(model: keras.Model) -> float:
@@ -300,7 +317,7 @@ class _Seen:
     spans: dict[tuple[int, int], np.ndarray]
 
 
-def _look(name: str, operation: keras.Operation, args: list, kwargs: dict) -> _Seen:
+def _look(local: bool, name: str, operation: keras.Operation, args: list, kwargs: dict) -> _Seen:
     """Return what an operation's output depends on, from what its inputs depend on."""
     inputs = [item.spans for item in keras.tree.flatten([args, kwargs]) if isinstance(item, _Seen)]
     spans = {}
@@ -309,7 +326,9 @@ def _look(name: str, operation: keras.Operation, args: list, kwargs: dict) -> _S
         if len({first.size for first in firsts}) > 1:
             continue  # the model takes no images of this size, as U-shaped ones do
         first, last = np.min(firsts, axis=0), np.max(lasts, axis=0)
-        start, stop = _window(name, operation, first.size, axis)
+        start = stop = np.arange(first.size)
+        if not (local and _kind(operation) in _WHOLE):
+            start, stop = _window(name, operation, first.size, axis)
         steps = np.arange(np.max(stop - start) + 1)[:, None]
         pixels = np.minimum(start + steps, stop).clip(0, first.size - 1)
         spans[axis, side] = np.stack([first[pixels].min(axis=0), last[pixels].max(axis=0)])

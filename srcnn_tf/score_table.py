@@ -20,7 +20,7 @@ from srcnn_tf.images.pixels import check_sides
 from srcnn_tf.images.resizing import resize
 from srcnn_tf.metrics import SSIM_WINDOW, Protocol, psnr, ssim
 from srcnn_tf.networks import networks
-from srcnn_tf.pairs.degradation import BICUBIC, Degradation
+from srcnn_tf.pairs.degradation import BICUBIC, AnyDegradation
 from srcnn_tf.pairs.whole_images import image_pair
 from srcnn_tf.pretrained import available, load_pretrained, trained_scales
 from srcnn_tf.probes import multiply_adds
@@ -86,7 +86,7 @@ def run(
     names: Sequence[str] | None = None,
     sets: Sequence[str] = ("set5", "set14"),
     scales: Sequence[int] = (2, 3, 4),
-    degradation: Degradation = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
 ) -> Iterator[Row]:
     """Score methods under the protocol, on luma, one row at a time.
 

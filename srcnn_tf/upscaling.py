@@ -18,7 +18,14 @@ from srcnn_tf.export import engine_function
 from srcnn_tf.images import io
 from srcnn_tf.images.pixels import as_array, as_float, quantise, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_tf.images.resizing import resize
-from srcnn_tf.probes import graph_function, reach, scale_of  # noqa: F401, for saved notebooks
+from srcnn_tf.pairs.degradation import DegradationSpace
+from srcnn_tf.probes import (
+    graph_function,  # noqa: F401, for saved notebooks
+    reach,
+    scale_of,
+    sees_whole_image,
+    total_stride,
+)
 from srcnn_tf.ranges import check_number
 from srcnn_tf.training.callbacks import plain_copy
 from srcnn_tf.training.recipe import Recipe
@@ -27,6 +34,7 @@ from srcnn_tf.training.zero_shot import back_project, is_symmetric, learn, self_
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
 _FOR_TURNS = 2**20  # LR pixels at most that `upscale_alone` enlarges eight times
+IN_ONE_PIECE = 2**21  # LR pixels, for which EDRN takes 5 GB
 
 
 def upscale(
@@ -43,10 +51,11 @@ def upscale(
     A network for luma enlarges the luma (BT.601; a grey image is its own luma); chroma and alpha
     are enlarged by bicubic interpolation. A network for RGB enlarges the colours themselves (of a
     grey image, see `image_function`). Where alpha is 0, the nearest visible colour is enlarged
-    instead of the hidden one, or edges would show it. Tiles overlap by the network's reach: the
-    result does not depend on them. Borders are mirrored as far, so that the network's own padding
-    shows nowhere. Where all that the network sees is of one value, it has nothing to add: flat
-    areas stay as they are.
+    instead of the hidden one, or edges would show it. Tiles overlap by the network's reach and
+    begin at multiples of its stride: the result does not depend on them. A network that looks at
+    the whole image, as EDRN's channel attention does, enlarges it in one piece. Borders are
+    mirrored as far, so that the network's own padding shows nowhere. Where all that the network
+    sees is of one value, it has nothing to add: flat areas stay as they are.
 
     Args:
         image: `[h, w, c]`, c = 1, 3 or 4 (RGBA); uint8, uint16, or floats in [0, 1].
@@ -63,15 +72,25 @@ def upscale(
 
     Raises:
         ValueError: not an image; another dtype; a tile that is no larger than its overlaps; an
-            unknown engine.
+            image too large for one piece; an unknown engine.
         ImportError: the engine is not installed.
     """
     image = as_array(image, channels=(1, 3, 4))
     if np.dtype(dtype) not in (np.float32, np.uint8):
         raise ValueError(f"dtype is {dtype!r}: it must be np.float32 or np.uint8")
-    overlap = max(reach(model), BICUBIC_REACH)
-    check_number("tile", tile, whole=True, above=2 * overlap)
+    stride = total_stride(model)
+    overlap = _multiple(max(reach(model, local=True), BICUBIC_REACH), stride)
     height, width, channels = image.shape
+    lengths = [_multiple(side, stride) for side in (height, width)]
+    if sees_whole_image(model):
+        if height * width > IN_ONE_PIECE:
+            raise ValueError(
+                f"{model.name!r} looks at the whole image at once, which takes memory, and "
+                f"{height}×{width} pixels are more than {IN_ONE_PIECE:,}: cut the image up, or "
+                "take another network"
+            )
+        tile = max(lengths) + 2 * overlap
+    check_number("tile", tile, whole=True, least=2 * overlap + stride)
     if channels == 4:
         image = _with_hidden_colours_filled(image)
     scale, luma_only = scale_of(model), model.input_shape[-1] == 1
@@ -80,16 +99,24 @@ def upscale(
     result = np.empty((height * scale, width * scale, channels), dtype)
     # Which pixel stands at each place of the mirrored image, ..., 1, 0 | 0, 1, ...: networks pad
     # with zeros, which draws a frame around a picture.
-    rows, columns = (np.pad(np.arange(side), overlap, "symmetric") for side in (height, width))
-    h, w = (min(side, tile - 2 * overlap) for side in (height, width))
+    rows, columns = (
+        np.pad(np.arange(side), (overlap, overlap + length - side), "symmetric")
+        for side, length in zip((height, width), lengths, strict=True)
+    )
+    h, w = (min(length, (tile - 2 * overlap) // stride * stride) for length in lengths)
     inner = slice(overlap * scale, -overlap * scale)
-    corners = list(product(_starts(height, h), _starts(width, w)))
+    corners = list(product(_starts(lengths[0], h), _starts(lengths[1], w)))
     for top, left in tqdm(corners, "enlarging", file=sys.stdout, disable=not progress):
         seen = np.ix_(rows[top : top + h + 2 * overlap], columns[left : left + w + 2 * overlap])
         sr_tile = _enlarge(as_float(image[seen]), scale, network, luma_only)[inner, inner]
         y, x = top * scale, left * scale
-        result[y : y + h * scale, x : x + w * scale] = quantise(sr_tile, dtype)
+        place = result[y : y + h * scale, x : x + w * scale]
+        place[:] = quantise(sr_tile[: place.shape[0], : place.shape[1]], dtype)
     return result
+
+
+def _multiple(length: int, stride: int) -> int:
+    return -(-length // stride) * stride
 
 
 def upscale_alone(
@@ -138,6 +165,8 @@ def upscale_alone(
     if image.shape[2] == 4:
         image = _with_hidden_colours_filled(image)
     degradation, shares = recipe.degradation, 1 + len(before)
+    if isinstance(degradation, DegradationSpace):
+        raise ValueError("the recipe has a DegradationSpace: name the one that made the image")
     turns = is_symmetric(degradation)
     recipe = replace(
         recipe,

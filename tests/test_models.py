@@ -13,7 +13,12 @@ from srcnn_tf.networks import networks
 
 NAMES = list(networks())
 # Of the deep networks shallow ones will do, in a part of the compiler's time.
-SHALLOW = {"vdsr": {"depth": 5}, "zssr": {"depth": 3}, "srresnet": {"blocks": 2, "width": 8}}
+SHALLOW = {
+    "vdsr": {"depth": 5},
+    "zssr": {"depth": 3},
+    "srresnet": {"blocks": 2, "width": 8},
+    "edrn": {"groups": (1, 1, 1), "blocks": 1},
+}
 
 
 @pytest.mark.parametrize("name", NAMES)

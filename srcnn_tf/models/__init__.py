@@ -7,6 +7,7 @@ for any h and w.
 import keras
 
 from srcnn_tf.models.bicubic_start import STARTS
+from srcnn_tf.models.edrn import edrn
 from srcnn_tf.models.fsrcnn import fsrcnn
 from srcnn_tf.models.srcnn import srcnn
 from srcnn_tf.models.srgan import discriminator

@@ -1,6 +1,6 @@
 """Pairs of low- and high-resolution images: degradation, whole images, `tf.data` pipelines."""
 
 from srcnn_tf.pairs.crops import crop_then_degrade, random_crops, subimages
-from srcnn_tf.pairs.degradation import Degradation, degrade, degrade_weights
+from srcnn_tf.pairs.degradation import Degradation, DegradationSpace, degrade, degrade_weights
 from srcnn_tf.pairs.whole_images import evaluation_pairs, image_pair, rescaled
 from srcnn_tf.scales import SCALES, check_scale

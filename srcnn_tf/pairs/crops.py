@@ -13,7 +13,15 @@ import tensorflow as tf
 
 from srcnn_tf.environment import cores
 from srcnn_tf.images.pixels import as_array, as_float, check_sides, to_channels
-from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade_weights, through_jpeg
+from srcnn_tf.pairs.degradation import (
+    BICUBIC,
+    REACH,
+    AnyDegradation,
+    Degradation,
+    DegradationSpace,
+    degrade_weights,
+    through_jpeg,
+)
 from srcnn_tf.pairs.pixel_row import PixelRow
 from srcnn_tf.pairs.whole_images import image_pair, rescaled
 from srcnn_tf.ranges import check_number, check_seed
@@ -32,7 +40,7 @@ def random_crops(
     flips: bool = True,
     rotations: bool = True,
     rescale: Sequence[float] = (),
-    degradation: Degradation = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
     seed: int = 0,
     first_batch: int = 0,
 ) -> tf.data.Dataset:
@@ -51,7 +59,8 @@ def random_crops(
         rotations: turn by multiples of 90° at random.
         rescale: factors of additional smaller copies, see `rescaled`; copies smaller than a crop
             are left out.
-        degradation: see `degrade`; the noise of each image is drawn once.
+        degradation: see `degrade`; the noise of each image is drawn once. Of a space, each crop
+            draws a degradation of its own: cut with a margin, degraded, the margin cut off.
         seed: of the crops' positions and turns, and of the noise.
         first_batch: number of batches to pass over.
 
@@ -68,7 +77,22 @@ def random_crops(
     check_seed(seed)
     check_number("first_batch", first_batch, whole=True, least=0)
     images = [as_array(image) for image in images]
-    check_sides(images, hr_patch)
+    check_sides(images, hr_patch + 2 * degradation_margin(degradation, scale))
+    if isinstance(degradation, DegradationSpace):
+        margin = degradation_margin(degradation, scale)
+        crops = random_crops(
+            images,
+            scale,
+            hr_patch + 2 * margin,
+            batch_size,
+            channels=channels,
+            flips=flips,
+            rotations=rotations,
+            rescale=rescale,
+            seed=seed,
+            first_batch=first_batch,
+        )
+        return _each_degraded(crops, scale, margin, batch_size, degradation, seed, first_batch)
 
     # All pixels of all images lie in one row for LR and one for HR, 8 bits each as in a file. A
     # crop is a block of addresses in that row, and a turn only reorders the addresses. XLA fuses
@@ -114,6 +138,32 @@ def random_crops(
 
     numbers = tf.data.Dataset.counter(first_batch)
     return steady(numbers.map(batch, 2 * cores(), deterministic=True).prefetch(16))
+
+
+def degradation_margin(degradation: AnyDegradation, scale: int) -> int:
+    """Return how many HR pixels `random_crops` cuts beyond a crop, to be degraded and cut off."""
+    space = isinstance(degradation, DegradationSpace)
+    return -(-REACH // scale) * scale + 2 * scale if space else 0
+
+
+def _each_degraded(
+    crops: tf.data.Dataset,
+    scale: int,
+    margin: int,
+    batch_size: int,
+    space: DegradationSpace,
+    seed: int,
+    first_batch: int,
+) -> tf.data.Dataset:
+    def degrade_crop(number, pair):
+        key = tf.stack([tf.constant(seed, tf.int64), -1 - number])  # batches count from 0 up
+        lr_image = tf.ensure_shape(space.degraded(pair[1], scale, key), pair[0].shape)
+        inner, outer = slice(margin // scale, -margin // scale), slice(margin, -margin)
+        return lr_image[inner, inner], pair[1][outer, outer]
+
+    numbered = crops.unbatch().enumerate(first_batch * batch_size)
+    pairs = numbered.map(degrade_crop, 2 * cores(), deterministic=True)
+    return steady(pairs.batch(batch_size, drop_remainder=True).prefetch(4))
 
 
 def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -187,6 +237,8 @@ def crop_then_degrade(
     check_patch(scale, hr_patch, batch_size)
     check_seed(seed)
     check_number("shuffle", shuffle, whole=True, least=1)
+    if isinstance(degradation, DegradationSpace):
+        raise ValueError("crop_then_degrade takes one Degradation; random_crops draws from a space")
     if max(np.shape(degradation.kernel or [[1]])) > 2 * hr_patch:
         raise ValueError(f"the blur kernel is more than twice as large as a crop of {hr_patch}")
     if not isinstance(images, tf.data.Dataset):
@@ -229,7 +281,7 @@ def crop_then_degrade(
         return tf.round(lr * 255) / 255 if degradation.rounding else lr, hr
 
     def compress(lr, hr):
-        return tf.map_fn(lambda image: through_jpeg(image, degradation), lr), hr
+        return tf.map_fn(lambda image: through_jpeg(image, degradation.jpeg_quality), lr), hr
 
     stream = images.shuffle(shuffle, seed=seed).repeat()
     crops = tf.data.Dataset.zip(tf.data.Dataset.counter(), stream)
@@ -256,7 +308,7 @@ def subimages(
     stride: int = 14,
     *,
     channels: int = 1,
-    degradation: Degradation = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut whole-image pairs into a fixed grid of sub-images, as the SRCNN paper does.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from srcnn_tf.images.pixels import as_float, crop_to_multiple, quantise, to_channels
 from srcnn_tf.images.resizing import resize
-from srcnn_tf.pairs.degradation import BICUBIC, Degradation, degrade
+from srcnn_tf.pairs.degradation import BICUBIC, AnyDegradation, degrade
 from srcnn_tf.scales import check_scale
 
 
@@ -15,7 +15,7 @@ def image_pair(
     image: np.ndarray,
     scale: int,
     channels: int = 1,
-    degradation: Degradation = BICUBIC,
+    degradation: AnyDegradation = BICUBIC,
     seed: int | Sequence[int] = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn a photograph into one (LR, HR) pair.
@@ -43,7 +43,11 @@ def image_pair(
 
 
 def evaluation_pairs(
-    images: Iterable[np.ndarray], scale: int, channels: int = 1, degradation: Degradation = BICUBIC
+    images: Iterable[np.ndarray],
+    scale: int,
+    channels: int = 1,
+    degradation: AnyDegradation = BICUBIC,
+    seed: Sequence[int] = (),
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Make whole-image pairs for scoring, each as a batch of one.
 
@@ -51,12 +55,17 @@ def evaluation_pairs(
         images: photographs `[H, W, c]` in [0, 1].
         scale: 2, 3 or 4.
         channels: 1 for luma, 3 for RGB.
-        degradation: see `degrade`; the noise of each image is its own, the same in every call.
+        degradation: see `degrade`; the noise of each image, and what it draws from a space, is its
+            own, the same in every call.
+        seed: of that, whole numbers; none for those of validation.
 
     Returns:
         A list of (float32 `[1, h, w, channels]`, float32 `[1, s·h, s·w, channels]`).
     """
-    pairs = [image_pair(image, scale, channels, degradation, n) for n, image in enumerate(images)]
+    pairs = [
+        image_pair(image, scale, channels, degradation, [*seed, n])
+        for n, image in enumerate(images)
+    ]
     return [(lr_image[None], hr_image[None]) for lr_image, hr_image in pairs]
 
 

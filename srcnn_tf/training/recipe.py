@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from srcnn_tf.optimizers import OPTIMIZERS
-from srcnn_tf.pairs.degradation import BICUBIC, Degradation
+from srcnn_tf.pairs.degradation import BICUBIC, AnyDegradation, Degradation, DegradationSpace
 from srcnn_tf.ranges import LARGEST_SEED, check_choice, check_fields, check_number, held
 from srcnn_tf.scales import check_scale
 
@@ -24,7 +24,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "loss": ((str, Callable), "a Keras loss or its name"),
     "scales": ((Sequence, NoneType), "a list or tuple of scales, or None"),
     "rescale": (Sequence, "a list or tuple of factors"),
-    "degradation": (Degradation, "a pairs.Degradation"),
+    "degradation": ((Degradation, DegradationSpace), "a pairs.Degradation or DegradationSpace"),
 }
 
 
@@ -59,7 +59,8 @@ class Recipe:
         flips: see `pairs.random_crops`, as the next three.
         rotations: turn crops by multiples of 90°.
         rescale: factors of additional smaller copies of the images.
-        degradation: what makes the LR images; see `pairs.Degradation`.
+        degradation: what makes the LR images; see `pairs.Degradation`, and `pairs.DegradationSpace`
+            for one of its own for every crop.
         steps_per_epoch: batches from one validation and checkpoint to the next.
         patience: epochs without a better validation PSNR before the run stops early, or None.
         seed: of the crops. (The weights' seed belongs to the model's builder.)
@@ -91,7 +92,7 @@ class Recipe:
     flips: bool = held(True, check_choice, known=(True, False))
     rotations: bool = held(True, check_choice, known=(True, False))
     rescale: Sequence[float] = ()
-    degradation: Degradation = BICUBIC
+    degradation: AnyDegradation = BICUBIC
     steps_per_epoch: int = held(100, check_number, whole=True, least=1)
     patience: int | None = held(None, check_number, whole=True, optional=True, least=1)
     seed: int = held(0, check_number, whole=True, least=0, most=LARGEST_SEED)
