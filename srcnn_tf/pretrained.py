@@ -75,7 +75,8 @@ def _find(name: str | Path, scale: int | None) -> tuple[Path, int]:
         (scale,) = there
     if scale not in there:
         known = ", ".join(f"×{scale}" for scale in there) or "none"
-        raise ValueError(f"{name} has no weights for scale {scale}: choose one of {known}")
+        told = f"no weights for scale {scale}" if scale else "several scales"
+        raise ValueError(f"{name} has {told}: choose one of {known}")
     return there[scale], scale
 
 

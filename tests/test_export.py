@@ -138,4 +138,4 @@ def test_the_command_line_exports(tmp_path, capsys):
     assert (tmp_path / "new" / "fsrcnn-s-x2.saved_model").is_dir()
     assert "fsrcnn-s-x2.saved_model.json" in capsys.readouterr().out
     assert cli.main(words) == 2
-    assert "choose one that it has, ×2, ×3, ×4" in capsys.readouterr().err
+    assert "fsrcnn-s has several scales: choose one of ×2, ×3, ×4" in capsys.readouterr().err

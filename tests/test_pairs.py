@@ -457,7 +457,7 @@ def test_pairs_are_luma_or_rgb(route, channels):
 
 
 def test_a_stride_below_the_scale_would_repeat_subimages():
-    with pytest.raises(ValueError, match="stride 2 is smaller than the scale 3"):
+    with pytest.raises(ValueError, match="stride is 2: it must be a whole number of at least 3"):
         subimages(PHOTOGRAPHS, 3, 24, 2)
 
 

@@ -79,14 +79,14 @@ def test_tiles_leave_no_trace_where_layers_are_skipped(name, scale, sizes, monke
     image = np.random.default_rng(2).random((30, 40, 3), np.float32)
     whole = upscale(image, model, np.uint8).astype(int)
     assert np.abs(whole - upscale(image, model, np.uint8, tile=2 * reach(model) + 9)).max() <= 1
-    monkeypatch.setattr("srcnn_tf.upscaling.reach", lambda model: 2)
+    monkeypatch.setattr("srcnn_tf.upscaling.reach", lambda model, local: 2)
     assert np.abs(whole - upscale(image, model, np.uint8, tile=13)).max() > 1  # it could show
 
 
 def test_a_smaller_overlap_would_show(photograph, monkeypatch):
     model = shaken(fsrcnn(3))
     whole = upscale(photograph, model, np.uint8)
-    monkeypatch.setattr("srcnn_tf.upscaling.reach", lambda model: 2)
+    monkeypatch.setattr("srcnn_tf.upscaling.reach", lambda model, local: 2)
     tiled = upscale(photograph, model, np.uint8, tile=27)
     assert np.abs(whole.astype(int) - tiled).max() > 1
 
@@ -191,7 +191,7 @@ def test_a_network_for_rgb_sees_the_colours(photograph):
         (
             np.zeros((40, 40, 1), np.float32),
             {"tile": 8},
-            "tile is 8: it must be a whole number above",
+            "tile is 8: it must be a whole number of at least",
         ),
         (np.zeros((40, 40, 1), np.float32), {"tile": 99.5}, "tile is 99.5: it must be a whole"),
         (np.zeros((4, 4, 1), np.float32), {"dtype": np.uint16}, "np.float32 or np.uint8"),
