@@ -14,10 +14,17 @@ from srcnn_tf.upscaling import upscale
 HELD_OUT, ROUNDS = 10, 2
 
 
+def _middle(image, side=240):
+    """Cut out what takes a test half a minute; whole images take minutes."""
+    top, left = (max(0, length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
+
+
 def test_edrn_wins_where_the_degradation_is_unknown_and_pays_where_there_is_none(load_or_skip):
     if ("edrn", 2) not in available():
         pytest.skip("edrn has no weights here")
-    images, space = load_or_skip("set14"), default_recipe("edrn", 2).degradation
+    images = [_middle(image) for image in load_or_skip("set14")]
+    space = default_recipe("edrn", 2).degradation
     networks = {name: load_pretrained(name, 2) for name in ("fsrcnn", "edrn")}
 
     def scores(pairs):
