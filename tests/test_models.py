@@ -53,7 +53,9 @@ def test_any_image_size_comes_out_enlarged_under_xla(name, channels):
 
 # One network of each builder also from the random start.
 BUILDERS = {network.builder: name for name, network in networks().items()}
-FROM = [*((name, "bicubic") for name in NAMES), *((n, "random") for n in BUILDERS.values())]
+# SRGAN's generator is SRResNet: one of two that are built alike will do.
+ALIKE = {(it.builder, str(it.arguments), it.channels): it.name for it in networks().values()}
+FROM = [*((n, "bicubic") for n in ALIKE.values()), *((n, "random") for n in BUILDERS.values())]
 
 
 @pytest.mark.parametrize(("name", "start"), FROM)
