@@ -108,9 +108,9 @@ def _add_upscale(commands) -> None:
 def _upscale(options: argparse.Namespace) -> None:
     """Enlarge an image file or a folder of them.
 
-    PNG, JPEG, BMP, WebP and TIFF files: grey, RGB, RGBA or palette, 8 or 16 bits. The network
-    enlarges the luma; chroma and alpha are interpolated. Colour profile and dpi are kept, EXIF and
-    text are not.
+    PNG, JPEG, BMP, WebP and TIFF files: grey, RGB, RGBA or palette, 8 or 16 bits. A network
+    for luma enlarges that, chroma is interpolated, as is alpha. Colour profile and dpi are kept,
+    EXIF and text are not.
     """
     if not options.source.exists():
         raise FileNotFoundError(f"there is no file or folder {options.source}")

@@ -73,8 +73,10 @@ def _find(name: str | Path, scale: int | None) -> tuple[Path, int]:
     there = _weights(name)
     if scale is None and len(there) == 1:
         (scale,) = there
+    if not there:
+        raise ValueError(f"{name} comes without weights: `train` makes some, see --help")
     if scale not in there:
-        known = ", ".join(f"×{scale}" for scale in there) or "none"
+        known = ", ".join(f"×{scale}" for scale in there)
         told = f"no weights for scale {scale}" if scale else "several scales"
         raise ValueError(f"{name} has {told}: choose one of {known}")
     return there[scale], scale

@@ -34,7 +34,7 @@ from srcnn_tf.training.zero_shot import back_project, is_symmetric, learn, self_
 TILE = 192  # LR pixels: small enough for flat memory, large enough for a small share of overlap
 BICUBIC_REACH = 2  # LR pixels
 _FOR_TURNS = 2**20  # LR pixels at most that `upscale_alone` enlarges eight times
-IN_ONE_PIECE = 2**21  # LR pixels, for which EDRN takes 5 GB
+IN_ONE_PIECE = 2**21  # LR pixels: EDRN takes gigabytes for as many
 
 
 def upscale(

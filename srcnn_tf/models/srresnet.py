@@ -34,8 +34,7 @@ def srresnet(
             them. Without, these have biases, and the last kernel before each sum starts at a tenth:
             no statistics of training images come between a photograph and its enlargement.
         bicubic_skip: add the bicubically enlarged image at the end. The paper does not.
-        tail: side of the last kernel, 9 in the paper. At the size of the enlarged image, it takes
-            a third of the time of a training step.
+        tail: side of the last kernel, 9 in the paper: costly, at the size of the enlarged image.
         channels: 1 for luma, 3 for RGB.
         start: "bicubic" (the tail begins at zero: nothing is added to the enlarged image) or
             "random" (He's in every convolution).
