@@ -231,12 +231,12 @@ def _row(
         tqdm.write(f"{name} ×{scale}: {restored}; {fate}")
     told = told or [shot.scores for shot in shots]
     means = {key: float(np.mean([scores[key] for scores in told])) for key in wanted}
-    ours = means.pop("psnr"), means.pop("ssim")
     count, adds = (model.count_params(), round(multiply_adds(model))) if model else (0, 0)
-    cost = count, adds, seconds * 1e9 / pixels
+    ours = means.pop("psnr"), means.pop("ssim"), count, adds, seconds * 1e9 / pixels
     best = (float(figures[key]) if figures.get(key) else None for key in ("psnr_y", "ssim_y"))
+    best_psnr, best_ssim = best
     origin = figures.get("training_set", ""), figures.get("source", "")
-    return Row(method, name, scale, *ours, *cost, *best, *origin, means, shots)
+    return Row(method, name, scale, *ours, best_psnr, best_ssim, *origin, means, shots)
 
 
 def _place(hr_image: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
@@ -247,7 +247,8 @@ def _place(hr_image: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
     middle = np.unravel_index(fine.argmax(), fine.shape)
     ends = zip(middle, grey.shape, strict=True)
     top, left = (int(np.clip(at - side // 2, 0, length - side)) for at, length in ends)
-    small = np.clip(resize(hr_image, [int(shrink * length) for length in grey.shape]), 0, 1)
+    height, width = (max(1, int(shrink * length)) for length in grey.shape)
+    small = np.clip(resize(hr_image, (height, width)), 0, 1)
     y, x, n = (int(shrink * length) for length in (top, left, side))
     small[y : y + n, [x, x + n - 1]] = small[[y, y + n - 1], x : x + n] = 1
     return np.s_[top : top + side, left : left + side], small
@@ -267,7 +268,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     writer.writeheader()
     digits = {"psnr": 4, "ssim": 6, "ms_per_megapixel": 1, **dict.fromkeys(more, 6)}
     for row in rows:
-        values = vars(row) | row.more
+        values = vars(row) | dict(row.more)
         writer.writerow(values | {name: round(values[name], n) for name, n in digits.items()})
     return text.getvalue()
 
