@@ -160,7 +160,7 @@ def rings_of_power(rng, spectrum) -> str:
         def near(given=given, image=image, rings=rings, **how) -> bool:
             return np.allclose(given, _spectrum(image, rings, **how), rtol=1e-3)
 
-        wrong = [
+        wrong: list[tuple[dict, str]] = [
             ({"mean": False}, "A ring's *mean*: outer rings have more members."),
             ({"fade": False}, "Fade the borders: a ramp's two ends meet."),
             ({"centre": False}, "Take the mean off before fading, or the window itself is seen."),
