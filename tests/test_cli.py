@@ -347,6 +347,26 @@ def test_benchmark_prints_a_table_and_writes_it(tmp_path, capsys):
 BENCHMARK = ["benchmark", "--models", "nearest", "bicubic", "--sets", "samples", "--scales", "4"]
 
 
+def test_benchmark_writes_a_page_of_any_metrics_and_degradation(tmp_path, capsys):
+    page = tmp_path / "page.html"
+    how = ["--metrics", "psnr", "detail", "--degradation", "blur=1.6", "antialias=false"]
+    assert main([*BENCHMARK, *how, "--html", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "SSIM      detail" in said
+    assert f"wrote {page}" in said
+    assert "×4 on samples; LR by blur=1.6, antialias=false" in page.read_text()
+    for words, told in [
+        (["--degradation", "fog=3"], "unknown degradation 'fog': choose one of blur, noise, "),
+        (["--degradation", "blur"], "blur has no value that is a number, true or false"),
+        (["--degradation", "blur=-1"], "blur is -1: it must be a finite number of at least 0"),
+        (["--metrics", "lpips"], "unknown metric 'lpips'"),
+        (["--html", str(page)], "--overwrite, replaces it"),
+        (["--html", str(tmp_path / "none" / "page.html")], "there is no folder"),
+    ]:
+        assert main([*BENCHMARK, *words]) == 2
+        assert told in capsys.readouterr().err
+
+
 def test_what_is_measured_before_a_stop_is_in_the_file(tmp_path, monkeypatch, capsys):
     rows = score_table.run(["nearest"], ["samples"], [4])
 
