@@ -53,7 +53,7 @@ def draw(readme: str) -> Figure:
             axes.annotate(name, (size, psnr), (5, -12), textcoords="offset points", fontsize=8)
         for name in known.keys() & measured.keys():
             axes.plot(*zip(known[name], measured[name], strict=True), color="gray", linewidth=1)
-        axes.set(xscale="log", ylabel="PSNR (dB)", title=f"Set5 ×{scale}", xlim=(3e3, 2.5e6))
+        axes.set(xscale="log", ylabel="PSNR (dB)", title=f"Set5 ×{scale}", xlim=(3e3, 4e6))
         axes.grid(alpha=0.3)
     panels[0].legend(fontsize=8, loc="lower right")
     panels[-1].set_xlabel("parameters")
