@@ -73,8 +73,7 @@ SCORED = [
     for name in ("set5", "set14")
     for scale in (2, 3, 4)
     for network in networks()
-    if (network, scale) in SHIPPED
-    and (name == "set5" or find(network).parameters < 100_000)
+    if (network, scale) in SHIPPED and (name == "set5" or find(network).parameters < 100_000)
 ]
 PAIRS = {}  # by set, scale and channels: the networks follow each other
 
