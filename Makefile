@@ -92,7 +92,7 @@ speed: $(ENV) ## Measure pipeline, training, inference and memory
 
 requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
 	$(PY) -m pip install --quiet uv
-	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev --extra export \
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev --extra export --extra video \
 		$(if $(UPGRADE),--upgrade) --custom-compile-command "make requirements" \
 		pyproject.toml -o requirements.txt
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra instructor \
