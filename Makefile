@@ -83,12 +83,13 @@ results: $(ENV) ## Score the shipped weights on Set5 and Set14; write the README
 curve: $(ENV) ## Measure minutes of training against Set5 PSNR into docs/ (20 minutes, two cores)
 	$(PY) speed/time_to_quality.py
 
-speed: $(ENV) ## Measure pipeline, training, inference and memory
+speed: $(ENV) ## Measure pipeline, training, inference, memory and films
 	$(PY) speed/pairs.py
 	$(PY) speed/fit.py
 	$(PY) speed/steps.py
 	$(PY) speed/inference.py
 	$(PY) speed/memory.py
+	$(PY) speed/films.py
 
 requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
 	$(PY) -m pip install --quiet uv

@@ -22,7 +22,7 @@ from srcnn_tf.probes import reach, scale_of, sees_whole_image, total_stride
 _WRITTEN = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
 SUFFIXES = (*_WRITTEN, ".webm")
 _STRIP = 2**18  # LR pixels that the network gets at once
-_QUALITY = {"crf": "18", "preset": "veryfast"}  # of x264: hardly to be told from no compression
+X264 = {"crf": "18", "preset": "veryfast"}  # of x264: hardly to be told from no compression
 _SHORT = 1  # second that a film may end before its time
 _BRANDS = (
     "major_brand",
@@ -256,7 +256,7 @@ def _pixels(plane: Any) -> np.ndarray:
 
 def _encoder(out: Any, video: Any, frame: Any, rotation: int) -> Any:
     """Add a stream of H.264 to a file, for frames as large as this one, otherwise as `video`."""
-    encoder = out.add_stream("libx264", rate=video.guessed_rate, options=_QUALITY)
+    encoder = out.add_stream("libx264", rate=video.guessed_rate, options=X264)
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuv420p"
     encoder.time_base = encoder.codec_context.time_base = video.time_base
     encoder.codec_context.sample_aspect_ratio = video.sample_aspect_ratio or 1
