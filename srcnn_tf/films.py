@@ -1,7 +1,8 @@
 """Films: a file in, a larger one out, its sound and subtitles kept; and clips to learn from."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -220,8 +221,9 @@ def frame_function(model: keras.Model, engine: str = "tensorflow") -> Callable[[
     return enlarge
 
 
-def _opened(path: str | Path) -> Any:
-    """Open a film to read; raise an error if it has no video."""
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """Open a film to read; raise an error if it has no video, or is damaged."""
     av = _pyav()
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no film {path}")
@@ -229,10 +231,13 @@ def _opened(path: str | Path) -> Any:
         film = av.open(str(path))
     except av.FFmpegError as error:
         raise ValueError(f"{path} is no film, or is truncated ({error.strerror})") from None
-    if not film.streams.video:
-        film.close()
-        raise ValueError(f"{path} has no video stream")
-    return film
+    with film:
+        if not film.streams.video:
+            raise ValueError(f"{path} has no video stream")
+        try:
+            yield film
+        except av.error.InvalidDataError as error:
+            raise ValueError(f"{path} is damaged ({error.strerror})") from None
 
 
 def _check(frame: Any, path: str | Path, size: tuple[int, int] | None = None) -> None:

@@ -159,6 +159,7 @@ def test_what_is_not_handled_is_told_in_a_sentence(network, film, tmp_path):
     bad = {
         "no film, or is truncated": ("cut.mp4", whole[: len(whole) // 2]),
         "is no film": ("text.mp4", b"no film at all"),
+        "is damaged": ("holes.mp4", whole[:64] + b"\xff" * 600 + whole[664:]),
     }
     for message, (name, content) in bad.items():
         (tmp_path / name).write_bytes(content)
