@@ -137,6 +137,7 @@ def upscale_film(
     size, enlarge = (first.width, first.height), frame_function(model, engine)
     larger = enlarge(first)
     pixels = reached = 0
+    how: dict = {"file": sys.stdout, "disable": not progress}
     kind = _WRITTEN[target.suffix.lower()]
     with (
         _opened(source) as film,
@@ -153,11 +154,9 @@ def upscale_film(
                 copies[stream] = _copied(out, stream, target)
             elif stream is not video:
                 print(f"{source} has a stream of type {stream.type!r}, which is left out")
-        count = video.frames or round(film.duration * (video.average_rate or 0) / av.time_base)
-        bar = tqdm(
-            total=count, desc=str(source), unit="frame", file=sys.stdout, disable=not progress
-        )
-        with bar:
+        seconds = (film.duration or 0) / av.time_base  # a live recording does not tell
+        count = video.frames or round(seconds * (video.average_rate or 0)) or None
+        with tqdm(None, str(source), count, unit="frame", **how) as bar:
             for packet in film.demux([video, *copies]):
                 if packet.pts is not None:
                     end = (packet.pts + (packet.duration or 0)) * packet.time_base
@@ -173,7 +172,7 @@ def upscale_film(
                     pixels += larger.width * larger.height
                     out.mux(encoder.encode(larger))
                     bar.update()
-        promised = ((film.start_time or 0) + (film.duration or 0)) / av.time_base
+        promised = (film.start_time or 0) / av.time_base + seconds
         if reached < promised - _SHORT:
             told = f"{source} ends after {float(reached):.1f} of {promised:.1f} seconds"
             raise ValueError(f"{told}: it is truncated; nothing was written")
