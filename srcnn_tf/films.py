@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from srcnn_tf.export import engine_function
 from srcnn_tf.files import check_place, whole
-from srcnn_tf.images.pixels import quantise
 from srcnn_tf.images.resizing import resize_weights
 from srcnn_tf.probes import reach, scale_of, sees_whole_image, total_stride
 
@@ -196,7 +195,8 @@ def frame_function(model: keras.Model, engine: str = "tensorflow") -> Callable[[
             strip = seen[None, top : top + step + 2 * margin, :, None]
             sr_strip = run(np.divide(strip, np.float32(255), dtype=np.float32))[0, inner, inner, 0]
             place = result[top * scale : (top + step) * scale]
-            place[:] = quantise(sr_strip[: place.shape[0], : place.shape[1]], np.uint8)
+            sr_levels = 255 * sr_strip[: place.shape[0], : place.shape[1]]
+            place[:] = np.rint(sr_levels).clip(0, 255)
 
     def weights(length: int) -> csr_array:
         if length not in matrices:
