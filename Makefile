@@ -75,10 +75,11 @@ figure: $(ENV) ## Make the README's figures of enlarged photographs
 weights: $(ENV) ## Train the shipped weights into build/weights; goes on where it stopped
 	$(PY) tools/make_weights.py
 
-results: $(ENV) ## Score the shipped weights on Set5 and Set14; write the README's table
+results: $(ENV) ## Score the shipped weights on Set5 and Set14; write the README's table and its figure
 	@mkdir -p build
-	$(PY) -m srcnn_tf benchmark --csv build/results.csv --overwrite
+	$(PY) -m srcnn_tf benchmark --csv build/results.csv --html build/results.html --overwrite
 	$(PY) tools/readme_table.py build/results.csv
+	$(PY) tools/weights_figure.py
 
 curve: $(ENV) ## Measure minutes of training against Set5 PSNR into docs/ (20 minutes, two cores)
 	$(PY) speed/time_to_quality.py

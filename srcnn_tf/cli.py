@@ -5,6 +5,7 @@ Each command imports what it needs when it runs: TensorFlow takes seconds, `--he
 
 import argparse
 import io
+import json
 import logging
 import os
 import sys
@@ -237,6 +238,14 @@ def _add_benchmark(commands) -> None:
     add("--sets", nargs="+", default=["set5", "set14"], help="image sets or folders")
     add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES)
     add("--csv", type=_path, metavar="FILE", help="also write the table as CSV, row by row")
+    page = "also write a page with sortable columns and the crops behind each number"
+    add("--html", type=_path, metavar="FILE", help=page)
+    more = "PSNR and SSIM are measured in any case; beside them ms-ssim, detail (power of what is "
+    more += "fine, over the truth's), consistency (PSNR of LR and the result, degraded again)"
+    add("--metrics", nargs="+", default=[], metavar="NAME", help=more)
+    how = "what makes LR: any of blur=SIGMA (in HR pixels), noise=SIGMA (in grey levels), "
+    how += "jpeg_quality=1..100, antialias=false (default: the protocol's bicubic shrinking)"
+    add("--degradation", nargs="+", default=[], metavar="NAME=VALUE", help=how)
     add("--overwrite", action="store_true", help="replace FILE if it is there")
 
 
@@ -246,14 +255,15 @@ def _benchmark(options: argparse.Namespace) -> None:
     PSNR and SSIM on luma under the literature's protocol, parameters, multiply-adds per HR pixel
     and milliseconds per HR megapixel, beside the published figures and their sources.
     """
-    from srcnn_tf import score_table
+    from srcnn_tf import score_page, score_table
     from srcnn_tf.files import check_place, write_file
 
-    if options.csv:
-        check_place(options.csv, options.overwrite)
+    for file in filter(None, (options.csv, options.html)):
+        check_place(file, options.overwrite)
+    how = _degradation(options.degradation), options.metrics
     rows: list[score_table.Row] = []
     try:
-        for row in score_table.run(options.models, options.sets, options.scales):
+        for row in score_table.run(options.models, options.sets, options.scales, *how):
             rows.append(row)
             if options.csv:  # what is measured is safe, whatever comes
                 overwrite = options.overwrite or len(rows) > 1
@@ -263,8 +273,30 @@ def _benchmark(options: argparse.Namespace) -> None:
             print(score_table.to_text(rows))
     if not rows:
         raise ValueError("there is nothing to show: no set or no weights were found")
-    if options.csv:
-        print(f"wrote {options.csv}")
+    if options.html:
+        about = f"×{', ×'.join(map(str, options.scales))} on {', '.join(options.sets)}; "
+        about += f"LR by {', '.join(options.degradation) or 'bicubic shrinking'}"
+        page = score_page.to_html(rows, about)
+        write_file(options.html, page.encode(), options.overwrite)
+    for file in filter(None, (options.csv, options.html)):
+        print(f"wrote {file}")
+
+
+def _degradation(words: Sequence[str]):
+    """Return the degradation of words like blur=1.6."""
+    from srcnn_tf.pairs import Degradation
+    from srcnn_tf.ranges import check_choice
+
+    fields = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        check_choice("degradation", name, ("blur", "noise", "jpeg_quality", "antialias"))
+        try:
+            fields[name] = json.loads(value)
+        except ValueError:
+            told = f"--degradation {word} has no value that is a number, true or false"
+            raise ValueError(f"{told}: write {name}=VALUE") from None
+    return Degradation(**fields)
 
 
 def _add_export(commands) -> None:

@@ -14,6 +14,7 @@ from srcnn_tf.ranges import check_choice, check_fields, check_number, held
 Images: TypeAlias = np.ndarray | tf.Tensor
 COLOURS = ("luma", "full-range luma", "rgb")
 SSIM_WINDOW = 11  # pixels a side
+MS_SSIM_SIDE = SSIM_WINDOW * 2**4
 _FULL_RANGE_LUMA = (0.299, 0.587, 0.114)
 
 
@@ -110,6 +111,18 @@ def ssim(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
     return _compare(hr_images, sr_images, protocol, _ssim)
 
 
+def ms_ssim(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
+    """SSIM over five sizes, each half the one before: brightness counts at the smallest alone.
+
+    Takes and raises what `mse` does; also raises a ValueError for images of less than 176 pixels a
+    side, which are smaller than SSIM's window at the smallest size (Wang, Simoncelli and Bovik,
+    2003, equation 7).
+
+    Compared with others in lesson 14.
+    """
+    return _compare(hr_images, sr_images, protocol, _ms_ssim)
+
+
 def detail(hr_images: Images, sr_images: Images, protocol: Protocol) -> tf.Tensor:
     """Power of fine detail in each image, restored or invented, as a share of the truth's.
 
@@ -128,10 +141,19 @@ def _psnr(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
 
 
 def _ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
-    if None not in hr.shape[1:3] and min(hr.shape[1:3]) < SSIM_WINDOW:
-        window, size = f"{SSIM_WINDOW}×{SSIM_WINDOW}", f"{hr.shape[1]}×{hr.shape[2]}"
-        raise ValueError(f"SSIM's window is {window} pixels; {size} are left inside the border")
+    _check_window(hr, SSIM_WINDOW, "SSIM's window is")
     return tf.image.ssim(hr, sr, max_val=255)
+
+
+def _ms_ssim(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:
+    _check_window(hr, MS_SSIM_SIDE, "MS-SSIM, which halves images four times, needs")
+    return tf.image.ssim_multiscale(hr, sr, max_val=255)
+
+
+def _check_window(images: tf.Tensor, side: int, told: str) -> None:
+    if None not in images.shape[1:3] and min(images.shape[1:3]) < side:
+        size = f"{images.shape[1]}×{images.shape[2]}"
+        raise ValueError(f"{told} {side}×{side} pixels; {size} are left inside the border")
 
 
 def _detail(hr: tf.Tensor, sr: tf.Tensor) -> tf.Tensor:

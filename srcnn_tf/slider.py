@@ -66,8 +66,8 @@ def before_after(
         heading=f"<p>{escape(title)}</p>" if title else "",
         left=escape(labels[0]),
         right=escape(labels[1]),
-        before=_data_uri(images[0]),
-        after=_data_uri(images[1]),
+        before=data_uri(images[0]),
+        after=data_uri(images[1]),
         width=zoom * images[0].shape[1],
         # Enlarged pixels are squares; an image that a narrow screen shrinks must not be decimated.
         rendering="pixelated" if zoom > 1 else "auto",
@@ -75,5 +75,6 @@ def before_after(
     return Slider(html, image_grid(dict(zip(labels, images, strict=True)), 2, title))
 
 
-def _data_uri(pixels: np.ndarray) -> str:
+def data_uri(pixels: np.ndarray) -> str:
+    """Return a picture, uint8 `[h, w, c]`, as an address that holds it as PNG."""
     return f"data:image/png;base64,{base64.b64encode(tf.io.encode_png(pixels).numpy()).decode()}"

@@ -23,6 +23,7 @@ from srcnn_tf.images import read_image, write_image
 from srcnn_tf.models import build
 
 TRAIN = ["train", "fsrcnn-s", "--scale", "2", "--data", "samples"]
+QUICK = {"optimizer": "adam", "steps_per_epoch": 9}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,15 @@ def photographs(tmp_path_factory):
     return str(folder)
 
 
-def test_train_writes_weights_and_a_card_and_resumes(tmp_path, photographs, capsys):
+@pytest.fixture
+def quick(monkeypatch):
+    """Train with Adam, which is traced in a third of SOAP's time, in short epochs."""
+    recipe_of = pretrained.default_recipe
+    changed = lambda *args, **options: replace(recipe_of(*args, **options), **QUICK)  # noqa: E731
+    monkeypatch.setattr(pretrained, "default_recipe", changed)
+
+
+def test_train_writes_weights_and_a_card_and_resumes(tmp_path, photographs, capsys, quick):
     command = [*TRAIN[:4], "--data", photographs, "--out", str(tmp_path / "out"), "--seed", "3"]
     assert main([*command, "--steps", "20"]) == 0
     printed = capsys.readouterr().out
@@ -127,7 +136,7 @@ def test_sets_with_parts_are_trained_on_by_their_part_for_it():
     assert files == list(map(str, datasets.image_paths("samples", "train")))
 
 
-def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, photographs, capsys):
+def test_resuming_with_other_data_or_another_start_is_refused(tmp_path, photographs, capsys, quick):
     command = [*TRAIN[:4], "--data", photographs, "--out", str(tmp_path / "out"), "--steps", "2"]
     assert main(command) == 0
     kept = (tmp_path / "out" / "fsrcnn-s-x2.json").read_bytes()
@@ -152,23 +161,23 @@ def test_finished_weights_are_not_replaced_by_a_run_from_nothing(tmp_path, capsy
     assert weights.read_bytes() == b"finished"
 
 
-SHORT_EPOCHS = """
+WITH_QUICK_RECIPES = f"""
 import runpy
 from dataclasses import replace
 from srcnn_tf import pretrained
 
 recipe_of = pretrained.default_recipe
-pretrained.default_recipe = lambda *a, **k: replace(recipe_of(*a, **k), steps_per_epoch=9)
+pretrained.default_recipe = lambda *a, **k: replace(recipe_of(*a, **k), **{QUICK})
 runpy.run_module("srcnn_tf", run_name="__main__", alter_sys=True)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
-def test_a_polite_end_loses_no_checkpoint(tmp_path, photographs, monkeypatch):
+def test_a_polite_end_loses_no_checkpoint(tmp_path, photographs, quick):
     # SIGTERM comes as a Ctrl-C does; tests/test_training.py sends that.
     words = [*TRAIN[:4], "--data", photographs, "--out", str(tmp_path)]
     process = subprocess.Popen(
-        [sys.executable, "-c", SHORT_EPOCHS, *words, "--minutes", "5"],
+        [sys.executable, "-c", WITH_QUICK_RECIPES, *words, "--minutes", "5"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -184,9 +193,6 @@ def test_a_polite_end_loses_no_checkpoint(tmp_path, photographs, monkeypatch):
     assert "Traceback" not in err
     steps = json.loads(progress.read_text())["history"]["step"][-1]
     assert not (tmp_path / "fsrcnn-s-x2.weights.h5").exists()
-    recipe_of = pretrained.default_recipe
-    shorter = lambda *args, **options: replace(recipe_of(*args, **options), steps_per_epoch=9)  # noqa: E731
-    monkeypatch.setattr(pretrained, "default_recipe", shorter)
     assert main([*words, "--minutes", "0.001", "--resume"]) == 0
     card = json.loads((tmp_path / "fsrcnn-s-x2.json").read_text())
     assert card["steps"] == steps + 1
@@ -339,6 +345,26 @@ def test_benchmark_prints_a_table_and_writes_it(tmp_path, capsys):
 
 
 BENCHMARK = ["benchmark", "--models", "nearest", "bicubic", "--sets", "samples", "--scales", "4"]
+
+
+def test_benchmark_writes_a_page_of_any_metrics_and_degradation(tmp_path, capsys):
+    page = tmp_path / "page.html"
+    how = ["--metrics", "psnr", "detail", "--degradation", "blur=1.6", "antialias=false"]
+    assert main([*BENCHMARK, *how, "--html", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "SSIM      detail" in said
+    assert f"wrote {page}" in said
+    assert "×4 on samples; LR by blur=1.6, antialias=false" in page.read_text()
+    for words, told in [
+        (["--degradation", "fog=3"], "unknown degradation 'fog': choose one of blur, noise, "),
+        (["--degradation", "blur"], "blur has no value that is a number, true or false"),
+        (["--degradation", "blur=-1"], "blur is -1: it must be a finite number of at least 0"),
+        (["--metrics", "lpips"], "unknown metric 'lpips'"),
+        (["--html", str(page)], "--overwrite, replaces it"),
+        (["--html", str(tmp_path / "none" / "page.html")], "there is no folder"),
+    ]:
+        assert main([*BENCHMARK, *words]) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_what_is_measured_before_a_stop_is_in_the_file(tmp_path, monkeypatch, capsys):

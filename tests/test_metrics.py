@@ -6,8 +6,21 @@ import pytest
 import tensorflow as tf
 from skimage.metrics import structural_similarity
 
+from srcnn_tf import datasets
 from srcnn_tf.images import quantise, resize, rgb_to_ycbcr
-from srcnn_tf.metrics import MSE, PSNR, SSIM, Detail, Protocol, detail, evaluate, mse, psnr, ssim
+from srcnn_tf.metrics import (
+    MSE,
+    PSNR,
+    SSIM,
+    Detail,
+    Protocol,
+    detail,
+    evaluate,
+    ms_ssim,
+    mse,
+    psnr,
+    ssim,
+)
 from srcnn_tf.pairs import evaluation_pairs
 
 
@@ -34,6 +47,19 @@ def test_equal_images_have_infinite_psnr_and_ssim_one(photographs):
     hr_image, _ = photographs
     assert float(psnr(hr_image, hr_image, Protocol(3))) == np.inf
     assert float(ssim(hr_image, hr_image, Protocol(3))) == pytest.approx(1)
+
+
+def test_ms_ssim_agrees_with_another_package_but_for_the_grid_that_it_halves_on():
+    sewar = pytest.importorskip("sewar")
+    hr_image = datasets.load("samples", "test")[0]
+    sr_image = quantise(resize(resize(hr_image, (128, 128)), (512, 512)))
+    ours = float(ms_ssim(hr_image, sr_image, Protocol(0)))
+    truth, guess = studio_luma(hr_image), studio_luma(sr_image)
+    assert ours == pytest.approx(sewar.msssim(truth, guess, MAX=255), abs=0.004)
+    assert ours > float(ssim(hr_image, sr_image, Protocol(0))) + 0.1
+    assert float(ms_ssim(hr_image, hr_image, Protocol(0))) == pytest.approx(1)
+    with pytest.raises(ValueError, match="needs 176×176 pixels; 175×512 are left inside"):
+        ms_ssim(hr_image[:175], sr_image[:175], Protocol(0))
 
 
 def test_protocol_clips_rounds_takes_luma_and_drops_the_border(photographs):

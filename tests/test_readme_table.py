@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import readme_table
+import weights_figure
 
 from srcnn_tf.metrics import Scores
 from srcnn_tf.models import build
@@ -40,6 +41,21 @@ def test_the_table_has_every_shipped_network_its_costs_and_what_is_published():
     methods = [*(("bicubic", scale) for scale in SCALES), *shipped()]
     rows = [row(method, scale, name) for method, scale in methods for name in readme_table.SETS]
     assert readme_table.table(rows) in README, "run make results"
+
+
+def test_the_figure_has_what_the_table_and_the_papers_state():
+    for scale in SCALES:
+        ours, known = weights_figure.ours(README, scale), weights_figure.published(scale)
+        assert set(ours) == {name for name, its_scale in shipped() if its_scale == scale}
+        assert ours["fsrcnn"] == (
+            12_809,
+            readme_table.scores(README)["fsrcnn", scale, "set5"].psnr,
+        )
+        assert known["vdsr"][0] == 665_000
+    assert known["fsrcnn"] == (12_809, 30.71)  # of two published figures the higher
+    panels = weights_figure.draw(README).axes
+    assert [panel.get_title() for panel in panels] == ["Set5 ×2", "Set5 ×3", "Set5 ×4"]
+    assert {"c-dcscn", "vdsr", "fsrcnn"} <= {text.get_text() for text in panels[0].texts}
 
 
 def test_a_new_table_takes_the_place_of_the_old_one(tmp_path, monkeypatch):

@@ -8,8 +8,9 @@ import pytest
 import readme_table
 
 from srcnn_tf import datasets, score_table
-from srcnn_tf.images import write_image
-from srcnn_tf.pairs import Degradation
+from srcnn_tf.images import quantise, resize, write_image
+from srcnn_tf.metrics import Protocol, psnr
+from srcnn_tf.pairs import Degradation, degrade, image_pair
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 
@@ -64,6 +65,37 @@ def test_another_degradation_is_scored_and_has_no_published_figures(load_or_skip
     assert blurred.published_psnr is aliased.published_psnr is None
 
 
+def test_other_metrics_are_means_over_the_images():
+    (row,) = score_table.run(["bicubic"], ["samples"], [2], metrics=["ms-ssim", "consistency"])
+    assert list(row.more) == ["ms-ssim", "consistency"]
+    assert [len(shot.scores) for shot in row.shots] == [4, 4, 4]
+    for name, mean in {"psnr": row.psnr, "ssim": row.ssim, **row.more}.items():
+        assert mean == pytest.approx(np.mean([shot.scores[name] for shot in row.shots]))
+    lr_image, hr_image = image_pair(datasets.load("samples", "test")[0], 2)
+    result = quantise(resize(lr_image, hr_image.shape[:2]))
+    expected = float(psnr(lr_image, degrade(result, 2), Protocol(0)))
+    first = min(row.shots, key=lambda shot: shot.file)
+    assert first.scores["consistency"] == pytest.approx(expected, abs=1e-3)
+    # The shots show the truth, at a place that depends on it alone.
+    (other,) = score_table.run(["nearest"], ["samples"], [2])
+    for one, two in zip(row.shots, other.shots, strict=True):
+        assert np.array_equal(one.truth, two.truth)
+        assert one.truth.shape == one.crop.shape == (score_table.CROP, score_table.CROP, 1)
+        assert not np.array_equal(one.crop, two.crop)
+    assert float(psnr(one.truth, one.crop, Protocol(0))) < one.scores["psnr"]  # it is the finest
+    with pytest.raises(
+        ValueError, match="unknown metric 'lpips': choose one of psnr, ssim, ms-ssim"
+    ):
+        list(score_table.run(["nearest"], ["samples"], [2], metrics=["lpips"]))
+
+
+def test_noise_on_lr_does_not_hide_inconsistency():
+    noisy = Degradation(noise=10)
+    (row,) = score_table.run(["bicubic"], ["samples"], [2], noisy, ["consistency"])
+    (clean,) = score_table.run(["bicubic"], ["samples"], [2], metrics=["consistency"])
+    assert row.more["consistency"] < clean.more["consistency"]
+
+
 def test_a_set_out_of_reach_is_said_and_skipped(monkeypatch, capsys):
     iterate = datasets.iterate_named
 
@@ -94,6 +126,10 @@ def test_an_image_too_small_is_told_before_any_work(tmp_path, capsys):
     ):
         list(score_table.run(["nearest"], ["samples", str(tmp_path)], [2, 3]))
     assert capsys.readouterr().out == ""
+    write_image(tmp_path / "small.png", np.eye(180, 181), overwrite=True)
+    with pytest.raises(ValueError, match=r"than 182×182 pixels, what MS-SSIM needs at ×2: .*small"):
+        list(score_table.run(["nearest"], [str(tmp_path)], [2], metrics=["ms-ssim"]))
+    write_image(tmp_path / "small.png", np.eye(30, 19), overwrite=True)
     (row,) = score_table.run(["nearest", "nearest"], [str(tmp_path)], [2, 2])
     assert np.isfinite(row.psnr)
 
@@ -138,6 +174,11 @@ def test_rows_survive_their_file_and_show_in_a_terminal():
     )
     bare = dataclasses.replace(row, published_psnr=None, published_data="", source="")
     assert readme_table.from_csv(score_table.to_csv([row, bare])) == [row, bare]
+    more = dataclasses.replace(bare, more={"ms-ssim": 0.98765432})
+    names, values = score_table.to_csv([more]).splitlines()
+    assert names.endswith(",source,ms-ssim")
+    assert values.endswith(",0.987654")
+    assert score_table.to_text([more]).splitlines()[2].split()[5] == "0.9877"
     header, _, first, second = score_table.to_text([row, bare]).splitlines()
     assert header.split()[:4] == ["set", "scale", "method", "PSNR"]
     assert first.split()[:5] == ["set5", "×3", "fsrcnn", "33.25", "0.9140"]

@@ -48,7 +48,8 @@ def test_one_network_learns_all_scales(trained):
 
 
 def test_a_resumed_run_ends_with_the_very_same_weights(tmp_path):
-    recipe = replace(RECIPE, scales=(2, 3), schedule="constant", steps_per_epoch=4, steps=8)
+    changes = {"scales": (2, 3), "optimizer": "adam"}  # which is traced in a third of SOAP's time
+    recipe = replace(RECIPE, **changes, schedule="constant", steps_per_epoch=4, steps=8)
     train(replace(recipe, steps=4), tmp_path)
     resumed, straight = train(recipe, tmp_path, resume=True), train(recipe)
     assert resumed[1].psnr == straight[1].psnr
