@@ -84,16 +84,17 @@ results: $(ENV) ## Score the shipped weights on Set5 and Set14; write the README
 curve: $(ENV) ## Measure minutes of training against Set5 PSNR into docs/ (20 minutes, two cores)
 	$(PY) speed/time_to_quality.py
 
-speed: $(ENV) ## Measure pipeline, training, inference and memory
+speed: $(ENV) ## Measure pipeline, training, inference, memory and films
 	$(PY) speed/pairs.py
 	$(PY) speed/fit.py
 	$(PY) speed/steps.py
 	$(PY) speed/inference.py
 	$(PY) speed/memory.py
+	$(PY) speed/films.py
 
 requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
 	$(PY) -m pip install --quiet uv
-	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev --extra export \
+	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra course --extra dev --extra export --extra video \
 		$(if $(UPGRADE),--upgrade) --custom-compile-command "make requirements" \
 		pyproject.toml -o requirements.txt
 	$(PY) -m uv pip compile --quiet --universal --python-version 3.11 --extra instructor \

@@ -85,7 +85,7 @@ def _command(commands, run: Callable) -> argparse.ArgumentParser:
 def _add_upscale(commands) -> None:
     parser = _command(commands, _upscale)
     add = parser.add_argument
-    add("source", metavar="IN", type=_path, help="image file, or folder of them")
+    add("source", metavar="IN", type=_path, help="image file, folder of them, or film")
     where = "file, or folder, to write into (default: beside IN, with _x3 or so in its name)"
     add("target", metavar="OUT", type=_path, nargs="?", help=where)
     add("--scale", type=int, choices=SCALES, help="default: 3, or the one that MODEL has")
@@ -107,22 +107,27 @@ def _add_upscale(commands) -> None:
 
 
 def _upscale(options: argparse.Namespace) -> None:
-    """Enlarge an image file or a folder of them.
+    """Enlarge an image file, a folder of them, or a film.
 
     PNG, JPEG, BMP, WebP and TIFF files: grey, RGB, RGBA or palette, 8 or 16 bits. A network
     for luma enlarges that, chroma is interpolated, as is alpha. Colour profile and dpi are kept,
-    EXIF and text are not.
+    EXIF and text are not. Films: MP4, MKV, MOV and WebM of 8 bits in, H.264 out; sound and
+    subtitles are kept.
     """
     if not options.source.exists():
         raise FileNotFoundError(f"there is no file or folder {options.source}")
     source, target = options.source, options.target
+    from srcnn_tf.films import SUFFIXES, upscale_film
     from srcnn_tf.pretrained import card, load_pretrained
     from srcnn_tf.probes import scale_of
     from srcnn_tf.upscaling import upscale_file, upscale_folder
 
     known, how = networks().get(options.model), {}
+    is_film = source.suffix.lower() in SUFFIXES and not source.is_dir()
     # Of what is shipped, 3 where it can be; of your own, what it was trained for.
     default = (3 if 3 in known.recipes else next(iter(known.recipes))) if known else None
+    if known and known.zero_shot and is_film:
+        raise ValueError(f"{options.model} learns from one image: take another network for a film")
     if known and known.zero_shot:
         model, how["enlarge"] = _learning_alone(options, options.scale or 3)
     elif options.minutes is not None or options.blur is not None or options.gradual:
@@ -143,10 +148,12 @@ def _upscale(options: argparse.Namespace) -> None:
         if target.resolve() == folder:
             raise ValueError(f"{source} would be enlarged into itself: choose another folder")
     else:
-        file = f"{source.stem}_x{scale}.png"
+        suffix = source.suffix.lower().replace("webm", "mkv") if is_film else ".png"
+        file = f"{source.stem}_x{scale}{suffix}"
         target = target or source.with_name(file)
         target = target / file if target.is_dir() else target
-    enlarge, start = upscale_folder if source.is_dir() else upscale_file, time.perf_counter()
+    one = upscale_film if is_film else upscale_file
+    enlarge, start = upscale_folder if source.is_dir() else one, time.perf_counter()
     pixels = enlarge(source, target, model, options.overwrite, engine=options.engine, **how)
     rate = pixels / 1e6 / (time.perf_counter() - start)
     print(f"wrote {target} ({rate:.1f} megapixels a second)")

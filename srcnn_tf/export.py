@@ -186,8 +186,8 @@ def engine_function(model: keras.Model, engine: str) -> Callable[[np.ndarray], n
     check_choice("engine", engine, ("auto", *ENGINES))
     if engine == "auto":
         engine = "openvino" if find_spec("openvino") else "tensorflow"
+    run = graph_function(model)  # it refuses what takes no images
     if engine == "tensorflow":
-        run = graph_function(model)
         return lambda images: run(images).numpy()
     kept = model.__dict__.setdefault("_engines", {})  # with the model, so that they live as long
     if engine not in kept:

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import threading
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,17 @@ _HOST = re.sub(r"\W", "_", platform.node())  # a process has its number on one m
 
 
 def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
-    """Write bytes to a file so that it is there whole or not at all; a link's target is written.
+    """Write bytes to a file so that it is there whole or not at all; see `whole`."""
+    with whole(path, overwrite) as partial:
+        partial.write_bytes(data)
 
-    What a killed process has left half-written in the folder is removed.
+
+@contextlib.contextmanager
+def whole(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a place to write at, which becomes the file at the end, or vanishes at any error.
+
+    A link's target is written. What a killed process has left half-written in the folder is
+    removed.
 
     Raises:
         FileExistsError: the file is there and `overwrite` is false.
@@ -27,7 +36,7 @@ def write_file(path: str | Path, data: bytes, overwrite: bool = False) -> None:
     _sweep(place.parent)
     partial = place.with_name(f".{_HOST}-{os.getpid()}-{threading.get_ident()}.part")
     try:
-        partial.write_bytes(data)
+        yield partial
         partial.replace(place)
     except OSError as error:
         told = f"cannot write {path} ({error.strerror}); nothing was written"

@@ -184,3 +184,45 @@ class CroppedTo(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         maps, like = input_shape
         return (*like[:3], maps[3])
+
+
+@keras.saving.register_keras_serializable("srcnn_tf")
+class MiddleFrames(keras.layers.Layer):
+    """Take the middle frames of a clip as the channels of one image: a 2-D convolution sees time.
+
+    Input `[n, t, h, w, c]`, output `[n, h, w, count·c]`, the earliest frame first. No weights.
+
+    Args:
+        count: how many frames, odd as t is.
+
+    Raises:
+        ValueError: an even count, or one above t.
+
+    Derived in lesson 13.
+    """
+
+    def __init__(self, count: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        check_number("count", count, whole=True, least=1)
+        self.count = count
+
+    def build(self, input_shape):
+        frames = input_shape[1]
+        if frames is None or frames < self.count or (frames - self.count) % 2:
+            raise ValueError(f"of {frames} frames, {self.count} cannot be the middle ones")
+        self.first = (frames - self.count) // 2
+
+    def call(self, clips):
+        frames = [clips[:, self.first + number] for number in range(self.count)]
+        return ops.concatenate(frames, axis=-1)
+
+    def window(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first and the last input pixel that each output pixel sees: its own."""
+        return (np.arange(size),) * 2
+
+    def compute_output_shape(self, input_shape):
+        n, _, h, w, c = input_shape
+        return (n, h, w, self.count * c)
+
+    def get_config(self):
+        return {**super().get_config(), "count": self.count}

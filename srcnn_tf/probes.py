@@ -1,7 +1,8 @@
 """Questions to any `keras.Model`: scale, reach, multiply-adds, graph function, maps and filters.
 
 A model here is built and has a graph: Sequential or functional, with branches, skips, shared layers
-and models inside it. It takes one batch of images `[n, h, w, c]`. No probe changes it.
+and models inside it. It takes one batch of images `[n, h, w, c]`; scale, reach and multiply-adds
+are also told of what takes clips `[n, t, h, w, c]`. No probe changes it.
 
 A layer of your own tells its reach by a method `window`, as those in `srcnn_tf.layers` do.
 """
@@ -37,11 +38,12 @@ def scale_of(model: keras.Model) -> int:
         ValueError: no graph; an output that is no whole multiple of the input, the same in both
             directions.
     """
-    shape = _input_shape(model)
+    shape = _input_shape(model, clips=True)
     spec = model.compute_output_spec(keras.KerasTensor(shape))
     outputs = [tuple(output.shape) for output in keras.tree.flatten(spec)]
-    scale = outputs[0][1] // shape[1]
-    if [output[1:-1] for output in outputs] != [(scale * shape[1], scale * shape[2])] or scale < 1:
+    height, width = shape[-3:-1]
+    scale = outputs[0][1] // height
+    if [output[1:-1] for output in outputs] != [(scale * height, scale * width)] or scale < 1:
         wanted = "one image, both sides the same whole multiple of what went in"
         raise ValueError(f"the model {model.name!r} makes {outputs} of {shape}, not {wanted}")
     return scale
@@ -63,7 +65,7 @@ def reach(model: keras.Model, local: bool = False) -> int:
 
     Derived in lesson 04.
     """
-    scale, fixed = scale_of(model), model.input_shape[1:3]
+    scale, fixed = scale_of(model), model.input_shape[-3:-1]
     side = _SIDE
     while True:
         sides = [[f] if f else range(side, side + _SIDES) for f in fixed]
@@ -109,7 +111,7 @@ def multiply_adds(model: keras.Model) -> float:
 
     Derived in lesson 05.
     """
-    shape, total = _input_shape(model), 0
+    shape, total = _input_shape(model, clips=True), 0
 
     def count(name: str, operation: keras.Operation, args: list, kwargs: dict) -> Any:
         nonlocal total
@@ -126,7 +128,7 @@ def multiply_adds(model: keras.Model) -> float:
         return outputs
 
     _run(model, [keras.KerasTensor(shape)], count)
-    return total / (shape[1] * shape[2] * scale_of(model) ** 2)
+    return total / (shape[-3] * shape[-2] * scale_of(model) ** 2)
 
 
 def graph_function(model: keras.Model) -> Callable[[np.ndarray], tf.Tensor]:
@@ -216,16 +218,19 @@ def layers(model: keras.Model, path: str = "") -> Iterator[tuple[str, keras.Laye
 # -- a model's graph ------------------------------------------------------------------------------
 
 
-def _input_shape(model: keras.Model) -> tuple[int, int, int, int]:
-    """Return the shape of a batch of one image for a model; raise a ValueError if it takes none."""
+def _input_shape(model: keras.Model, clips: bool = False) -> tuple[int, ...]:
+    """Return the shape of a batch of one image for a model; raise a ValueError if it takes none.
+
+    With `clips`, it may take clips `[n, t, h, w, c]` instead.
+    """
     shapes = [tensor.shape for tensor in getattr(model, "inputs", None) or []]
-    if len(shapes) != 1 or len(shapes[0]) != 4:
+    if len(shapes) != 1 or len(shapes[0]) not in (4, 5 if clips else 4):
         takes = f"takes inputs of shapes {shapes}" if shapes else "has no graph"
         wanted = "a Sequential or functional model, built, that takes images [n, h, w, c]"
         told = f"the model {model.name!r} ({type(model).__name__}) {takes}"
         raise ValueError(f"{told}: probes need {wanted}")
-    _, height, width, channels = shapes[0]
-    return 1, height or _SIDE, width or _SIDE, channels
+    _, *frames, height, width, channels = shapes[0]
+    return 1, *frames, height or _SIDE, width or _SIDE, channels
 
 
 def _run(model: keras.Model, inputs: Sequence, call: Callable, path: str = "") -> list:
@@ -356,6 +361,7 @@ def _window(name: str, operation: keras.Operation, size: int, axis: int) -> _Win
 
 def _sliding(layer: keras.Layer, size: int, axis: int) -> _Window:
     taps = getattr(layer, "kernel_size", None) or layer.pool_size
+    axis -= 2  # of a clip, the last two of three
     extent = (taps[axis] - 1) * getattr(layer, "dilation_rate", (1, 1))[axis] + 1
     stride = layer.strides[axis]
     count, before = (size - extent) // stride + 1, 0
@@ -390,7 +396,7 @@ _RADIUS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5":
 # -- what is known of operations, by the names of their classes -----------------------------------
 
 _WINDOWS = {
-    **dict.fromkeys(["Conv2D", "DepthwiseConv2D", "SeparableConv2D"], _sliding),
+    **dict.fromkeys(["Conv2D", "Conv3D", "DepthwiseConv2D", "SeparableConv2D"], _sliding),
     **dict.fromkeys(["MaxPooling2D", "AveragePooling2D"], _sliding),
     "Conv2DTranspose": _spreading,
     "UpSampling2D": _enlarging,

@@ -1,7 +1,7 @@
 """The networks: one paper, one file, and in it a builder of the file's name.
 
 Every model maps an LR batch `[n, h, w, c]` to an HR batch `[n, s·h, s·w, c]`, float32 in [0, 1],
-for any h and w.
+for any h and w. One, `fstrn`, takes clips `[n, t, h, w, c]`.
 """
 
 import keras
@@ -9,6 +9,7 @@ import keras
 from srcnn_tf.models.bicubic_start import STARTS
 from srcnn_tf.models.edrn import edrn
 from srcnn_tf.models.fsrcnn import fsrcnn
+from srcnn_tf.models.fstrn import fstrn
 from srcnn_tf.models.srcnn import srcnn
 from srcnn_tf.models.srgan import discriminator
 from srcnn_tf.models.srresnet import srresnet
