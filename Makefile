@@ -88,6 +88,7 @@ speed: $(ENV) ## Measure pipeline, training, inference and memory
 	$(PY) speed/fit.py
 	$(PY) speed/steps.py
 	$(PY) speed/inference.py
+	$(PY) speed/engines.py
 	$(PY) speed/memory.py
 
 requirements: $(ENV) ## Pin requirements.txt anew from pyproject.toml (UPGRADE=1: newest versions)
