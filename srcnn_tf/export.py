@@ -210,7 +210,7 @@ def _convert_to_8_bits(
         path,
         (1, *shape[1:]),
         optimizations=[tf.lite.Optimize.DEFAULT],
-        representative_dataset=lambda: ([image[None]] for image in shown),
+        representative_dataset=lambda: ([image[None]] for image in shown[-66:]),
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
     )
     run = run_exported(path)
