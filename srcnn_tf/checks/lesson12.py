@@ -31,8 +31,7 @@ def by_hand(_rng, scale, zero_point, psnr) -> str:
     slips = {
         10 * np.log10(1 / step**2): "The error is not a whole step: its mean square is Δ²/12.",
         10 * np.log10(4 / step**2): "Half a step is the largest error, not the rms.",
-        10 * np.log10(12 * 255**2): "That is an image's, with a step of 1/255.",
-        10 * np.log10(12 * 2.5**2 / step**2): "The peak is 1, white, not the map's range.",
+        10 * np.log10(12 * 255**2): "The peak is 1, white, not the range; steps are not 1/255.",
         20 * np.log10(12 / step**2): "10 times the logarithm of a ratio of squares.",
     }
     number(psnr, right, 0.02, "Peak 1, mean square Δ²/12.", slips, "`psnr`")
@@ -176,18 +175,18 @@ def merging(rng, merge, work) -> str:
         flipped = tf.nn.conv2d(images, kernel[::-1, ::-1], 1, "VALID").numpy()
         demand(not (side > 1 and np.allclose(flipped, linear)), "The kernel is upside down.")
         demand(np.allclose(found, linear), f"The kernel of {f}×{f} and {g}×{g} is not right yet.")
-        slips = {
+        biased = {
             "The first bias passes through the second kernel.": biases[1],
             "Add the second bias too.": _bias(second, biases[0], 0 * biases[1]),
             "Not added as they are: the first passes through *all* taps.": biases[1]
             + biases[0] @ second[0, 0],
         }
         whole = _bias(second, *biases)
-        for hint, slip in slips.items():
+        for hint, slip in biased.items():
             demand(not np.allclose(bias, slip) or np.allclose(bias, whole), hint)
         demand(np.allclose(bias, whole), "The bias is not right yet.")
     right = (9 * 12 * 64 + 64 * 12) / (9 * 12 * 12)
-    slips = {
+    slips: dict[float, str] = {
         64 / 12: "The 1×1 layer works too.",
         1 / right: "It is the other way round.",
         right * 9: "Both layers run on the same grid.",

@@ -156,7 +156,7 @@ WRONG = {
         ((STEP, 128, PSNR), "middle"),
         ((STEP, 51, PSNR - 10 * np.log10(12)), "whole step"),
         ((STEP, 51, PSNR - 10 * np.log10(3)), "largest error"),
-        ((STEP, 51, 10 * np.log10(12 * 255**2)), "step of 1/255"),
+        ((STEP, 51, 10 * np.log10(12 * 255**2)), "not the range"),
         ((STEP, 51, 2 * PSNR), "10 times"),
     ],
     "E12.2": [
