@@ -89,6 +89,7 @@ speed: $(ENV) ## Measure pipeline, training, inference, memory and films
 	$(PY) speed/fit.py
 	$(PY) speed/steps.py
 	$(PY) speed/inference.py
+	$(PY) speed/engines.py
 	$(PY) speed/memory.py
 	$(PY) speed/films.py
 

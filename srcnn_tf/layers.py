@@ -128,7 +128,8 @@ class Deconvolution(keras.layers.Conv2DTranspose):
         super().__init__(filters, kernel_size, strides=scale, padding="same", **kwargs)
         self.scale = scale
 
-    def call(self, images):
+    def phases(self) -> keras.KerasTensor:
+        """Return the kernel of the equal convolution at low resolution, `[n, n, c, s²·filters]`."""
         size, scale = self.kernel_size[0], self.scale
         # Tap t of the kernel takes an input pixel at j to the output pixel scale·j + t - before.
         before = (size - scale) // 2
@@ -138,9 +139,11 @@ class Deconvolution(keras.layers.Conv2DTranspose):
         kernel = ops.pad(self.kernel, (ends, ends, (0, 0), (0, 0)))
         kernel = ops.reshape(kernel, (n, scale, n, scale, *self.kernel.shape[2:]))
         kernel = ops.transpose(kernel[::-1, :, ::-1], (0, 2, 5, 1, 3, 4))
-        kernel = ops.reshape(kernel, (n, n, kernel.shape[2], scale**2 * self.filters))
-        phases = ops.conv(images, ops.cast(kernel, images.dtype), padding="same")
-        outputs = depth_to_space(phases, scale)
+        return ops.reshape(kernel, (n, n, kernel.shape[2], scale**2 * self.filters))
+
+    def call(self, images):
+        phases = ops.conv(images, ops.cast(self.phases(), images.dtype), padding="same")
+        outputs = depth_to_space(phases, self.scale)
         if self.use_bias:
             outputs = outputs + ops.cast(self.bias, outputs.dtype)
         return self.activation(outputs)

@@ -4,14 +4,19 @@ import json
 import sys
 from importlib.util import find_spec
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from srcnn_tf import cli, datasets, export
+from srcnn_tf import cli, datasets, eight_bits, export
 from srcnn_tf.export import FORMATS, WholeImages, run_exported
 from srcnn_tf.layers import mirrored
-from srcnn_tf.models import fsrcnn, vdsr
+from srcnn_tf.metrics import Protocol, evaluate
+from srcnn_tf.models import fsrcnn, srcnn, vdsr
+from srcnn_tf.pairs import evaluation_pairs
 from srcnn_tf.pretrained import load_pretrained
+from srcnn_tf.probes import reach
 from srcnn_tf.upscaling import upscale
 
 SUFFIXES = [suffix for suffix, _, _ in FORMATS.values()]
@@ -139,3 +144,90 @@ def test_the_command_line_exports(tmp_path, capsys):
     assert "fsrcnn-s-x2.saved_model.json" in capsys.readouterr().out
     assert cli.main(words) == 2
     assert "fsrcnn-s has several scales: choose one of ×2, ×3, ×4" in capsys.readouterr().err
+
+
+# -- 8 bits ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def crops():
+    photographs = datasets.load("samples", "train")[:3]
+    return np.stack([p[y : y + 32, y : y + 32, 1:2] for p in photographs for y in (0, 50, 90)])
+
+
+@pytest.mark.parametrize("build", [fsrcnn, srcnn])
+def test_a_network_rewritten_for_8_bits_is_the_same_but_for_its_steps(build, crops, monkeypatch):
+    network = build(2)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.PReLU):
+            slopes = np.random.default_rng(0).uniform(-0.5, 1.2, layer.alpha.shape)
+            layer.alpha.assign(slopes)
+    monkeypatch.setattr(eight_bits, "_HIGHEST", 3.0)  # nothing is cut off
+    as_they_are = lambda *given: [it.astype(np.float32) for it in given[:2]]  # noqa: E731
+    monkeypatch.setattr(eight_bits, "rounded", as_they_are)
+    run, margin = eight_bits.rewritten(network, crops), 2 * reach(network)
+    inner = slice(margin, -margin)
+    found, expected = np.asarray(run(crops)), np.clip(network(crops), 0, 6)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found[:, inner, inner], expected[:, inner, inner], atol=1e-5)
+
+
+def test_weights_are_rounded_so_that_errors_cancel(crops):
+    generator = np.random.default_rng(0)
+    kernel, bias = generator.normal(0, 1, (3, 3, 1, 6)), generator.normal(0, 1, 6)
+    found, moved = eight_bits.rounded(kernel, bias, crops)
+    steps = np.abs(kernel).max((0, 1, 2)) / 127
+    codes = found / steps
+    np.testing.assert_allclose(codes, np.round(codes), atol=1e-3)
+    np.testing.assert_allclose(np.abs(codes).max((0, 1, 2)), 127, rtol=1e-5)
+
+    def error(weights, shift):
+        off = tf.nn.conv2d(crops, (weights - kernel).astype(np.float32), 1, "VALID")
+        return float(tf.reduce_mean((off + (shift - bias).astype(np.float32)) ** 2))
+
+    assert error(found, moved) < 0.5 * error(steps * np.round(kernel / steps), bias)
+
+
+def test_networks_that_cannot_be_rewritten_stay_as_they_are(crops):
+    network = vdsr(2, depth=3, width=4)
+    assert eight_bits.rewritten(network, crops) is network
+
+
+def test_8_bits_cost_fsrcnn_a_tenth_of_a_decibel_at_most(load_or_skip, tmp_path):
+    installed(".tflite")
+    photographs, test_images = load_or_skip("t91"), load_or_skip("set5")
+    network, path = load_pretrained("fsrcnn", 3), tmp_path / "a.tflite"
+    card = json.loads(export.export(network, path, photographs=photographs).read_text())
+    assert card["bits"] == 8
+    assert card["psnr_lost_db"] < 0.1
+    assert path.stat().st_size < 80_000
+    pairs, run = evaluation_pairs(test_images, 3), run_exported(path)
+    scores = [evaluate(enlarge, pairs, Protocol(3)).psnr for enlarge in (WholeImages(network), run)]
+    assert scores[0] - scores[1] < 0.10
+
+
+def test_8_bits_are_refused_where_they_cannot_be(tmp_path, monkeypatch):
+    network, photographs = fsrcnn(2, d=4, s=2, m=1), datasets.load("samples", "train")
+    with pytest.raises(ValueError, match=r"must end in \.tflite"):
+        export.export(network, tmp_path / "a.saved_model", photographs=photographs)
+    installed(".tflite")
+    with pytest.raises(ValueError, match="64×64 pixels at least"):
+        export.export(network, tmp_path / "a.tflite", photographs=[np.zeros((63, 90, 1))])
+    monkeypatch.setattr(export, "_convert_to_8_bits", lambda *_: 1.5)
+    with pytest.raises(ValueError, match=r"lose 1\.50 dB"):
+        export.export(network, tmp_path / "a.tflite", photographs=photographs)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_colour_file_of_one_size_in_8_bits(tmp_path, capfd):
+    installed(".tflite")
+    words = ["export", "fsrcnn-s", "--scale", "2", "--to", "litert", "--int8", "--colour"]
+    words += ["--data", "samples", "--size", "40", "48", "--out", str(tmp_path)]
+    assert cli.main(words) == 0
+    run = run_exported(tmp_path / "fsrcnn-s-x2-int8.tflite")
+    image = datasets.load("samples", "test")[0][60:100, 90:138]
+    found, expected = (
+        run(image[None]),
+        WholeImages(load_pretrained("fsrcnn-s", 2), True)(image[None]),
+    )
+    assert 255 * np.sqrt(np.mean((found - expected) ** 2)) < 2.5
