@@ -154,7 +154,8 @@ def run_setup_cell(python: Path) -> None:
 def setup_cell(lesson: Path) -> str:
     """Return the source of the cell that installs the package in Colab."""
     cells = json.loads(lesson.read_text(encoding="utf-8"))["cells"]
-    (source,) = (text for cell in cells if "%pip install" in (text := "".join(cell["source"])))
+    sources = ("".join(cell["source"]) for cell in cells)
+    (source,) = (source for source in sources if "--no-deps git+" in source)
     return source
 
 
