@@ -4,8 +4,7 @@ All run in one process on one 240×160 luma image, on the same cores, in turns, 
 the figures are medians over the turns. The limit is what the network's multiplications take at the
 pace of a large matrix product in TensorFlow, float32, on these cores. Exported files do more than
 the bare network: in float they mirror borders and keep flat areas, in 8 bits they mirror borders
-and have twice the maps. An engine that is not
-installed is left out.
+and have twice the maps. An engine that is not installed is left out.
 
     make speed
 

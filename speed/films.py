@@ -53,7 +53,12 @@ def timed(times: list[float], run: Callable, *arguments) -> list:
 
 def main() -> None:
     """Measure and print a line for each engine that is installed."""
-    folder = Path(tempfile.mkdtemp())
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder))
+
+
+def measure(folder: Path) -> None:
+    """Do it, with films in a folder."""
     source, target = folder / "small.mp4", folder / "large.mp4"
     frames = decode(sample_clips()["bigbuckbunny"])
     encode(source, [frame.reformat(WIDTH, HEIGHT) for frame in frames])
