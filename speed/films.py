@@ -51,14 +51,8 @@ def timed(times: list[float], run: Callable, *arguments) -> list:
     return result
 
 
-def main() -> None:
-    """Measure and print a line for each engine that is installed."""
-    with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder))
-
-
 def measure(folder: Path) -> None:
-    """Do it, with films in a folder."""
+    """Measure with films in a folder; print a line for each engine that is installed."""
     source, target = folder / "small.mp4", folder / "large.mp4"
     frames = decode(sample_clips()["bigbuckbunny"])
     encode(source, [frame.reformat(WIDTH, HEIGHT) for frame in frames])
@@ -84,4 +78,5 @@ def measure(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as place:
+        measure(Path(place))

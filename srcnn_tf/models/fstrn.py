@@ -24,8 +24,7 @@ def fstrn(
     A block is PReLU, 1×3×3 and 3×1×1, added to its input. After the blocks the first layer's maps
     are added, and one 3×3×3 convolution, at the middle frame alone, merges time (the middle three
     frames are channels there: the same weights, the same result). At high resolution the
-    bicubically enlarged middle frame is added. The paper's dropout is left out: small networks that
-    train for minutes do not overfit.
+    bicubically enlarged middle frame is added. The paper's dropout is left out.
 
     It is no entry of `networks.toml`, whose networks enlarge single images.
 
